@@ -1,0 +1,1 @@
+//! ultra_low_latency_server_chunked_parallel
