@@ -1,0 +1,208 @@
+//! Makes whole rows of what a crash or a power loss left: every column of a day is cut to the committed rows, and what is
+//! cut off is kept beside it.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs::{self, File, OpenOptions},
+    io::{self, ErrorKind, Read as _, Seek as _, SeekFrom},
+    path::{Path, PathBuf},
+    time::UNIX_EPOCH,
+};
+
+use crate::{
+    Column, Day, SeriesId, StoreError, Table,
+    checkpoint::Checkpoint,
+    layout::{self, CHECKPOINT_FILE},
+};
+
+/// Bytes that recovery moved out of a column file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cut {
+    /// The column file.
+    pub file: PathBuf,
+    /// Where the bytes are now.
+    pub kept_in: PathBuf,
+    /// How many.
+    pub bytes: u64,
+    /// Rows that the file has left.
+    pub rows: u64,
+}
+
+/// Recovers every series below `root`.
+pub(crate) fn recover(root: &Path, checkpoint: Option<&Checkpoint>, boot_id: &str) -> Result<Vec<Cut>, StoreError> {
+    let mut cuts = Vec::new();
+    for id in series(root)? {
+        let directory = root.join(id.path());
+        let proven = checkpoint.map(|checkpoint| checkpoint.days(&id)).transpose()?.unwrap_or_default();
+        let power_loss = checkpoint.filter(|checkpoint| checkpoint.boot_id != boot_id);
+        let mut days = days(&directory)?;
+        days.extend(proven.keys());
+        // Days before the oldest noted one were complete and durable when it was noted.
+        let oldest = proven.keys().next().copied();
+        for day in days.into_iter().filter(|day| oldest.is_none_or(|oldest| *day >= oldest)) {
+            let found = Found::on_disk(&directory, id.table, day)?;
+            let proven_rows = proven.get(&day).copied();
+            found.refuse_below(root, proven_rows.unwrap_or(0))?;
+            let rows = match (power_loss, proven_rows) {
+                // The page cache survived: whatever every column has is there.
+                (None, _) => found.rows(),
+                (Some(_), Some(proven_rows)) => proven_rows,
+                // A day that began after the last checkpoint of a series that has one: nothing of it is proven.
+                (Some(_), None) if !proven.is_empty() => 0,
+                // A series that no checkpoint names: proven unless it was written after the last one.
+                (Some(checkpoint), None) if found.newest_write_ns()? > checkpoint.noted_ns => 0,
+                (Some(_), None) => found.rows(),
+            };
+            found.cut(rows, &mut cuts)?;
+        }
+    }
+    Ok(cuts)
+}
+
+/// What a day has on disk.
+pub(crate) struct Found {
+    /// The columns that exist: path and length in bytes.
+    columns: Vec<(&'static Column, PathBuf, u64)>,
+}
+
+impl Found {
+    pub(crate) fn on_disk(directory: &Path, table: Table, day: Day) -> Result<Found, StoreError> {
+        let mut columns = Vec::new();
+        for column in table.columns() {
+            let path = directory.join(layout::file_name(column.name, day));
+            match fs::metadata(&path) {
+                Ok(metadata) => columns.push((column, path, metadata.len())),
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                Err(error) => return Err(StoreError::io("look at", path)(error)),
+            }
+        }
+        Ok(Found { columns })
+    }
+
+    /// Committed rows: the minimum over the columns that the day has, `time` among them.
+    pub(crate) fn rows(&self) -> u64 {
+        match self.columns.first() {
+            Some((column, ..)) if column.name == "time" => {
+                self.columns.iter().map(|(column, _, length)| length / column.kind.width() as u64).min().unwrap_or(0)
+            }
+            _ => 0,
+        }
+    }
+
+    fn refuse_below(&self, root: &Path, proven: u64) -> Result<(), StoreError> {
+        if proven > 0 && self.columns.is_empty() {
+            // The whole day was moved away: nothing is left to be cut down to it.
+            return Ok(());
+        }
+        for (column, path, length) in &self.columns {
+            let rows = length / column.kind.width() as u64;
+            if rows < proven {
+                let checkpoint = root.join(CHECKPOINT_FILE);
+                return Err(StoreError::BelowCheckpoint { path: path.clone(), rows, proven, checkpoint });
+            }
+        }
+        if proven > 0 && self.rows() == 0 {
+            let path = self.columns.first().map_or_else(PathBuf::new, |(_, path, _)| path.with_file_name("time.*.bin"));
+            return Err(StoreError::BelowCheckpoint { path, rows: 0, proven, checkpoint: root.join(CHECKPOINT_FILE) });
+        }
+        Ok(())
+    }
+
+    fn newest_write_ns(&self) -> Result<u64, StoreError> {
+        let mut newest = 0;
+        for (_, path, _) in &self.columns {
+            let modified =
+                fs::metadata(path).and_then(|metadata| metadata.modified()).map_err(StoreError::io("look at", path))?;
+            let ns = modified.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos());
+            newest = newest.max(u64::try_from(ns).unwrap_or(u64::MAX));
+        }
+        Ok(newest)
+    }
+
+    /// Cuts every column to `rows`, keeping what is cut off.
+    pub(crate) fn cut(&self, rows: u64, cuts: &mut Vec<Cut>) -> Result<(), StoreError> {
+        for (column, path, length) in &self.columns {
+            let keep = rows * column.kind.width() as u64;
+            if *length > keep {
+                let kept_in = move_tail(path, keep, rows)?;
+                cuts.push(Cut { file: path.clone(), kept_in, bytes: length - keep, rows });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Moves all bytes of `path` from `keep` on into a new `*.torn` file beside it.
+fn move_tail(path: &Path, keep: u64, rows: u64) -> Result<PathBuf, StoreError> {
+    let mut file = OpenOptions::new().read(true).write(true).open(path).map_err(StoreError::io("open", path))?;
+    let (torn_path, mut torn) = create_torn(path, rows)?;
+    file.seek(SeekFrom::Start(keep)).map_err(StoreError::io("read", path))?;
+    io::copy(&mut file.by_ref(), &mut torn).map_err(StoreError::io("write", &torn_path))?;
+    // The tail must be safe before it is cut off.
+    torn.sync_all().map_err(StoreError::io("sync", &torn_path))?;
+    file.set_len(keep).map_err(StoreError::io("cut", path))?;
+    Ok(torn_path)
+}
+
+fn create_torn(path: &Path, rows: u64) -> Result<(PathBuf, File), StoreError> {
+    let mut number = 0_u32;
+    loop {
+        let suffix = if number == 0 { format!("{rows}.torn") } else { format!("{rows}-{number}.torn") };
+        let mut name = path.as_os_str().to_owned();
+        name.push(".");
+        name.push(suffix);
+        let torn_path = PathBuf::from(name);
+        match File::create_new(&torn_path) {
+            Ok(torn) => return Ok((torn_path, torn)),
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => number += 1,
+            Err(error) => return Err(StoreError::io("create", torn_path)(error)),
+        }
+    }
+}
+
+/// All series below `root`, sorted.
+pub(crate) fn series(root: &Path) -> Result<Vec<SeriesId>, StoreError> {
+    let mut found = Vec::new();
+    for exchange in directories(root)? {
+        for symbol in directories(&root.join(&exchange))? {
+            for table in Table::ALL {
+                if root.join(&exchange).join(&symbol).join(table.name()).is_dir() {
+                    found.push(SeriesId { exchange: exchange.clone(), symbol: symbol.clone(), table });
+                }
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// Names of the directories in `path` that may belong to the store, sorted.
+pub(crate) fn directories(path: &Path) -> Result<Vec<String>, StoreError> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(path).map_err(StoreError::io("list", path))? {
+        let entry = entry.map_err(StoreError::io("list", path))?;
+        let Ok(name) = entry.file_name().into_string() else { continue };
+        if layout::check_name(&name, "a directory").is_ok() && entry.path().is_dir() {
+            names.push(name);
+        }
+    }
+    names.sort();
+    Ok(names)
+}
+
+/// Days of which the series has any column.
+pub(crate) fn days(directory: &Path) -> Result<BTreeSet<Day>, StoreError> {
+    let mut days = BTreeSet::new();
+    let entries = match fs::read_dir(directory) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(days),
+        Err(error) => return Err(StoreError::io("list", directory)(error)),
+    };
+    for entry in entries {
+        let name = entry.map_err(StoreError::io("list", directory))?.file_name();
+        days.extend(name.to_str().and_then(layout::parse_file_name).map(|(_, day)| day));
+    }
+    Ok(days)
+}
+
+/// Row counts of some days, for a checkpoint.
+pub(crate) type DayRows = BTreeMap<String, u64>;

@@ -1,0 +1,277 @@
+//! The writing side of a data directory.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    fs::{self, File, OpenOptions, TryLockError},
+    io::{Read as _, Seek as _, Write as _},
+    marker::PhantomData,
+    path::{Path, PathBuf},
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use crate::{
+    Cut, Disk, OsDisk, Row, SeriesId, StoreError, TimeRule, Written,
+    checkpoint::{self, Checkpoint},
+    layout::{self, FORMAT_FILE, FORMAT_VERSION, LOCK_FILE},
+    recovery,
+    series::Series,
+};
+
+/// How a store behaves.
+pub struct Options {
+    /// Column files kept open at most. A series has up to 17; beyond the limit the least recently flushed series are
+    /// closed and opened again when needed.
+    pub open_files: usize,
+    /// The disk.
+    pub disk: Box<dyn Disk>,
+}
+
+impl Default for Options {
+    /// 4,096 open files of the operating system's disk.
+    fn default() -> Options {
+        Options { open_files: 4_096, disk: Box::new(OsDisk) }
+    }
+}
+
+/// A data directory, open for writing; nobody else can write it until this is dropped.
+pub struct Store {
+    root: PathBuf,
+    root_file: File,
+    /// Held for its lock.
+    _lock: File,
+    disk: Box<dyn Disk>,
+    open_files: usize,
+    boot_id: String,
+    series: Vec<Series>,
+    index: HashMap<SeriesId, usize>,
+    /// What the last checkpoint proved of series that this process has not opened.
+    proven: BTreeMap<String, BTreeMap<String, u64>>,
+    recovered: Vec<Cut>,
+    pending_bytes: usize,
+    flushes: u64,
+}
+
+/// A series of a [`Store`], for rows of type `R`.
+pub struct SeriesHandle<R> {
+    index: usize,
+    row: PhantomData<fn(&R)>,
+}
+
+impl<R> Clone for SeriesHandle<R> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<R> Copy for SeriesHandle<R> {}
+
+impl Store {
+    /// Opens a data directory, creating it if need be, and makes whole rows of what a crash left.
+    ///
+    /// # Errors
+    /// [`StoreError::Locked`] if another logger has it, [`StoreError::NewerFormat`], [`StoreError::BelowCheckpoint`] if
+    /// recovery would lose proven rows, or what the operating system says.
+    pub fn open(root: &Path, options: Options) -> Result<Store, StoreError> {
+        let boot_id = checkpoint::boot_id()?;
+        Store::open_on_boot(root, options, boot_id)
+    }
+
+    /// [`Store::open`], told which boot of the machine it is: tests make a power loss with it.
+    #[doc(hidden)]
+    pub fn open_on_boot(root: &Path, options: Options, boot_id: String) -> Result<Store, StoreError> {
+        fs::create_dir_all(root).map_err(StoreError::io("create", root))?;
+        let lock = lock(root)?;
+        check_format(root, true)?;
+        let checkpoint = Checkpoint::read(root)?;
+        let recovered = recovery::recover(root, checkpoint.as_ref(), &boot_id)?;
+        let root_file = File::open(root).map_err(StoreError::io("open", root))?;
+        let mut store = Store {
+            root: root.to_owned(),
+            root_file,
+            _lock: lock,
+            disk: options.disk,
+            open_files: options.open_files,
+            boot_id,
+            series: Vec::new(),
+            index: HashMap::new(),
+            proven: checkpoint.map(|checkpoint| checkpoint.rows).unwrap_or_default(),
+            recovered,
+            pending_bytes: 0,
+            flushes: 0,
+        };
+        // From here on the page cache holds what the checkpoint claims, under this boot's id.
+        store.sync()?;
+        Ok(store)
+    }
+
+    /// What recovery cut off at opening, and where it is kept.
+    pub fn recovered(&self) -> &[Cut] {
+        &self.recovered
+    }
+
+    /// The series of a symbol's table, by the venue's own name of the symbol.
+    ///
+    /// # Errors
+    /// [`StoreError::Name`] if a name cannot be a directory; reading its newest day may fail.
+    pub fn series<R: Row>(&mut self, exchange: &str, symbol: &str) -> Result<SeriesHandle<R>, StoreError> {
+        layout::check_name(exchange, "an exchange's directory")?;
+        let symbol = layout::symbol_directory(symbol)?;
+        let id = SeriesId { exchange: exchange.to_owned(), symbol, table: R::TABLE };
+        let index = match self.index.get(&id) {
+            Some(index) => *index,
+            None => {
+                let index = self.series.len();
+                self.series.push(Series::open::<R>(&self.root, id.clone())?);
+                self.index.insert(id, index);
+                index
+            }
+        };
+        Ok(SeriesHandle { index, row: PhantomData })
+    }
+
+    /// The cells of a `u64` column in the last `count` committed rows of the series' newest day, 0 where it was unknown.
+    ///
+    /// # Errors
+    /// The operating system's.
+    pub fn last_cells<R: Row>(
+        &self,
+        handle: SeriesHandle<R>,
+        column: &str,
+        count: u64,
+    ) -> Result<Vec<u64>, StoreError> {
+        self.series.get(handle.index).map_or(Ok(Vec::new()), |series| series.last_cells(column, count))
+    }
+
+    /// Takes a row into memory; [`Store::flush`] brings it to the files.
+    ///
+    /// # Errors
+    /// [`StoreError::Clock`] if neither time of the row can stand in a file name; the row is not taken.
+    pub fn append<R: Row>(&mut self, handle: SeriesHandle<R>, row: &R, rule: TimeRule) -> Result<(), StoreError> {
+        if let Some(series) = self.series.get_mut(handle.index) {
+            self.pending_bytes += series.append(row, rule)?;
+        }
+        Ok(())
+    }
+
+    /// Bytes of rows that are not in the files yet.
+    pub fn pending_bytes(&self) -> usize {
+        self.pending_bytes
+    }
+
+    /// Column files open now.
+    pub fn open_files(&self) -> usize {
+        self.series.iter().map(Series::open_files).sum()
+    }
+
+    /// Writes all pending rows to the files, where readers see them and where they survive the death of this process.
+    /// `on_written` hears of every series that got rows.
+    ///
+    /// # Errors
+    /// The first failure. The series it concerns keeps its rows in memory for the next flush, its files are back at the
+    /// previous flush, and the other series are written all the same.
+    pub fn flush(&mut self, mut on_written: impl FnMut(&SeriesId, Written)) -> Result<(), StoreError> {
+        self.flushes += 1;
+        let mut first_error = Ok(());
+        let mut open = self.open_files();
+        for index in 0..self.series.len() {
+            let Some(series) = self.series.get_mut(index).filter(|series| series.has_pending()) else { continue };
+            open -= series.open_files();
+            series.used = self.flushes;
+            let (written, result) = series.flush(self.disk.as_mut());
+            self.pending_bytes =
+                self.pending_bytes.saturating_sub(usize::try_from(written.bytes).unwrap_or(usize::MAX));
+            if written.rows > 0 {
+                on_written(&series.id, written);
+            }
+            first_error = first_error.and(result);
+            open += series.open_files();
+            if open > self.open_files {
+                self.close_least_used(index);
+                open = self.open_files();
+            }
+        }
+        first_error
+    }
+
+    /// Closes the least recently flushed series until three quarters of the limit are left; never `except`.
+    fn close_least_used(&mut self, except: usize) {
+        let target = self.open_files / 4 * 3;
+        let mut by_use: Vec<usize> = (0..self.series.len()).filter(|index| *index != except).collect();
+        by_use.sort_by_key(|index| self.series.get(*index).map(|series| series.used));
+        let mut open = self.open_files();
+        for index in by_use {
+            if open <= target {
+                break;
+            }
+            if let Some(series) = self.series.get_mut(index) {
+                open -= series.open_files();
+                series.close_files();
+            }
+        }
+    }
+
+    /// Makes every flushed row durable and notes it in the checkpoint: it survives power loss from here on.
+    ///
+    /// # Errors
+    /// The operating system's; the old checkpoint then still stands.
+    pub fn sync(&mut self) -> Result<(), StoreError> {
+        let mut rows = self.proven.clone();
+        for series in &self.series {
+            let written = series.written();
+            if !written.is_empty() {
+                rows.insert(series.id.to_string(), written);
+            }
+        }
+        let noted_ns = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos());
+        let noted_ns = u64::try_from(noted_ns).unwrap_or(u64::MAX);
+        self.disk.sync(&self.root_file).map_err(StoreError::io("sync", &self.root))?;
+        Checkpoint { boot_id: self.boot_id.clone(), noted_ns, rows: rows.clone() }.write(&self.root)?;
+        self.proven = rows;
+        Ok(())
+    }
+}
+
+/// Takes the lock that keeps a second logger out; the kernel gives it back when the process ends, however it ends.
+fn lock(root: &Path) -> Result<File, StoreError> {
+    let path = root.join(LOCK_FILE);
+    let mut file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(&path)
+        .map_err(StoreError::io("open", &path))?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            let mut holder = String::new();
+            _ = file.take(32).read_to_string(&mut holder);
+            return Err(StoreError::Locked { path, holder: holder.trim().to_owned() });
+        }
+        Err(TryLockError::Error(error)) => return Err(StoreError::io("lock", path)(error)),
+    }
+    let write = |file: &mut File| {
+        file.set_len(0)?;
+        file.rewind()?;
+        writeln!(file, "{}", std::process::id())
+    };
+    write(&mut file).map_err(StoreError::io("write", path))?;
+    Ok(file)
+}
+
+/// Refuses a directory of a newer version; `create` names the version in a directory that has none yet.
+pub(crate) fn check_format(root: &Path, create: bool) -> Result<(), StoreError> {
+    let path = root.join(FORMAT_FILE);
+    match fs::read_to_string(&path) {
+        Ok(text) => match text.trim().parse::<u32>() {
+            Ok(found) if found <= FORMAT_VERSION => Ok(()),
+            Ok(found) => Err(StoreError::NewerFormat { path, found, known: FORMAT_VERSION }),
+            Err(_) => Err(StoreError::Damaged { path, reason: "it does not hold a version number".to_owned() }),
+        },
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound && create => {
+            checkpoint::replace(&path, format!("{FORMAT_VERSION}\n").as_bytes())
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(StoreError::io("read", path)(error)),
+    }
+}

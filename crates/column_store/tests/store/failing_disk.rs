@@ -1,0 +1,109 @@
+//! Writes that fail or stop short inside each column: recording goes on and no row is torn, lost or doubled.
+
+use std::{
+    fs::File,
+    io,
+    sync::{Arc, Mutex},
+};
+
+use column_store::{Disk, OsDisk};
+
+use super::*;
+
+/// What the disk does next: after `bytes` more bytes to a file whose name begins with `column`, one write fails.
+#[derive(Clone, Default)]
+struct Fault(Arc<Mutex<Option<(&'static str, usize)>>>);
+
+struct FaultyDisk(Fault);
+
+impl Disk for FaultyDisk {
+    fn write_at(&mut self, file: &File, path: &Path, bytes: &[u8], offset: u64) -> io::Result<usize> {
+        let mut fault = self.0.0.lock().unwrap();
+        let hit = |column: &str| path.file_name().unwrap().to_str().unwrap().starts_with(&format!("{column}."));
+        match *fault {
+            Some((column, 0)) if hit(column) => {
+                *fault = None;
+                Err(io::ErrorKind::StorageFull.into())
+            }
+            Some((column, left)) if hit(column) => {
+                let now = left.min(bytes.len());
+                *fault = Some((column, left - now));
+                OsDisk.write_at(file, path, &bytes[..now], offset)
+            }
+            _ => OsDisk.write_at(file, path, bytes, offset),
+        }
+    }
+
+    fn sync(&mut self, root: &File) -> io::Result<()> {
+        OsDisk.sync(root)
+    }
+}
+
+#[test]
+fn a_write_failing_inside_each_column_loses_nothing() {
+    for column in Table::Md.columns() {
+        for after in [0, 1, column.kind.width() + 1, 3 * column.kind.width()] {
+            let root = tempfile::tempdir().unwrap();
+            let fault = Fault::default();
+            let disk = Box::new(FaultyDisk(fault.clone()));
+            let mut store = Store::open(root.path(), Options { disk, ..Options::default() }).unwrap();
+            append(&mut store, &[md(DAY_START, 0), md(DAY_START, 1)]);
+            flush(&mut store);
+
+            *fault.0.lock().unwrap() = Some((column.name, after));
+            append(&mut store, &(2..6).map(|i| md(DAY_START + i, i)).collect::<Vec<_>>());
+            let error = store.flush(|_, _| panic!("nothing got written")).unwrap_err();
+            assert!(error.to_string().contains(column.name), "{error} names the file");
+            assert_eq!(store.pending_bytes(), 416);
+            // Readers still see the previous flush, and whole rows.
+            assert_eq!(u64s(&read_all(root.path(), Table::Md), "event_id"), [0, 1]);
+            assert_whole_rows(root.path(), Table::Md, "18.11.26".parse().unwrap(), 2);
+
+            append(&mut store, &[md(DAY_START + 9, 6)]);
+            assert_eq!(flush(&mut store), 5);
+            drop(store);
+            let store = open(root.path());
+            assert!(store.recovered().is_empty(), "nothing was torn: {:?}", store.recovered());
+            let all = read_all(root.path(), Table::Md);
+            assert_eq!(u64s(&all, "event_id"), [0, 1, 2, 3, 4, 5, 6], "{} after {after}", column.name);
+            assert_eq!(u64s(&all, "event_ns")[6], DAY_START + 9, "columns stay aligned");
+        }
+    }
+}
+
+#[test]
+fn a_failure_over_midnight_keeps_both_days() {
+    let root = tempfile::tempdir().unwrap();
+    let fault = Fault::default();
+    let disk = Box::new(FaultyDisk(fault.clone()));
+    let mut store = Store::open(root.path(), Options { disk, ..Options::default() }).unwrap();
+    *fault.0.lock().unwrap() = Some(("side", 2));
+    append(&mut store, &[md(DAY_START - 1, 0), md(DAY_START, 1)]);
+    assert!(store.flush(|_, _| {}).is_err());
+    // The second day's files fail in their turn, after the first day got through.
+    *fault.0.lock().unwrap() = Some(("side", 4));
+    append(&mut store, &[md(DAY_START + 1, 2)]);
+    let mut rows = 0;
+    assert!(store.flush(|_, written| rows += written.rows).is_err());
+    assert_eq!(rows, 1);
+    assert_eq!(flush(&mut store), 2);
+    assert_eq!(store.pending_bytes(), 0);
+    assert_eq!(u64s(&read_all(root.path(), Table::Md), "event_id"), [0, 1, 2]);
+}
+
+#[test]
+fn one_broken_series_does_not_stop_the_others() {
+    let root = tempfile::tempdir().unwrap();
+    let mut store = open(root.path());
+    let bad = store.series::<MdRow>("coinbase", "BAD-USD").unwrap();
+    // A file where the directory should be.
+    fs::create_dir_all(root.path().join("coinbase")).unwrap();
+    fs::write(root.path().join("coinbase/BAD-USD"), "").unwrap();
+    store.append(bad, &md(DAY_START, 1), TimeRule::Live).unwrap();
+    append(&mut store, &[md(DAY_START, 2)]);
+    let error = store.flush(|_, _| {}).unwrap_err();
+    assert!(error.to_string().contains("BAD-USD"), "{error}");
+    assert_eq!(u64s(&read_all(root.path(), Table::Md), "event_id"), [2]);
+    fs::remove_file(root.path().join("coinbase/BAD-USD")).unwrap();
+    assert_eq!(flush(&mut store), 1);
+}

@@ -1,0 +1,112 @@
+//! The store from outside: real files in temporary directories.
+
+mod crash;
+mod failing_disk;
+mod golden;
+mod layout_rules;
+mod range;
+
+use std::{fs, path::Path};
+
+use column_store::{
+    Day, MdKind, MdRow, Options, Reader, Row, Selection, SeriesId, Side, Store, Table, TimeRule, TradeRow,
+};
+
+/// 2026-11-18 00:00:00 UTC, ns.
+const DAY_START: u64 = 1_794_960_000 * S;
+const S: u64 = 1_000_000_000;
+
+fn md(ns: u64, id: u64) -> MdRow {
+    MdRow {
+        kind: MdKind::Quote,
+        event_id: id,
+        event_ns: ns,
+        receive_ns: ns + 1_000,
+        price: 100.25 + id as f64,
+        volume: 0.5,
+        side: Side::Sell,
+        best_bid: 100.0,
+        best_ask: 100.5,
+        bid_size: 1.0,
+        ask_size: 2.0,
+    }
+}
+
+fn trade(ns: u64, id: u64) -> TradeRow {
+    TradeRow {
+        id,
+        event_ns: ns,
+        receive_ns: ns + 1_000,
+        price: 100.25,
+        size: 0.5,
+        side: Side::Buy,
+        maker_order_id: [7; 16],
+        taker_order_id: [9; 16],
+    }
+}
+
+fn id(table: Table) -> SeriesId {
+    SeriesId { exchange: "coinbase".into(), symbol: "BTC-USD".into(), table }
+}
+
+fn open(root: &Path) -> Store {
+    Store::open(root, Options::default()).unwrap()
+}
+
+fn append<R: Row>(store: &mut Store, rows: &[R]) {
+    let series = store.series::<R>("coinbase", "BTC-USD").unwrap();
+    for row in rows {
+        store.append(series, row, TimeRule::Live).unwrap();
+    }
+}
+
+fn flush(store: &mut Store) -> u64 {
+    let mut rows = 0;
+    store.flush(|_, written| rows += written.rows).unwrap();
+    rows
+}
+
+/// All rows of a table, as the bytes of each column.
+fn read_all(root: &Path, table: Table) -> Vec<(String, Vec<u8>)> {
+    let columns: Vec<_> = table.columns().iter().collect();
+    let selection = Reader::open(root).unwrap().select(&id(table), &columns, 946_684_800, u32::MAX).unwrap();
+    bytes(&selection)
+}
+
+fn bytes(selection: &Selection) -> Vec<(String, Vec<u8>)> {
+    let read = |slices: &[column_store::Slice]| {
+        let mut all = Vec::new();
+        for slice in slices {
+            let mut part = vec![0; slice.len() as usize];
+            slice.read_at(&mut part, 0).unwrap();
+            all.extend(part);
+        }
+        all
+    };
+    selection.columns.iter().map(|column| (column.column.name.to_owned(), read(&column.slices))).collect()
+}
+
+fn u64s(columns: &[(String, Vec<u8>)], name: &str) -> Vec<u64> {
+    let (_, bytes) = columns.iter().find(|(column, _)| column == name).unwrap();
+    bytes.chunks(8).map(|cell| u64::from_le_bytes(cell.try_into().unwrap())).collect()
+}
+
+/// The column files of a day, as name → length.
+fn lengths(root: &Path, table: Table, day: Day) -> Vec<(String, u64)> {
+    let directory = root.join(id(table).path());
+    table
+        .columns()
+        .iter()
+        .filter_map(|column| {
+            let length = fs::metadata(directory.join(format!("{}.{day}.bin", column.name))).ok()?.len();
+            Some((column.name.to_owned(), length))
+        })
+        .collect()
+}
+
+fn assert_whole_rows(root: &Path, table: Table, day: Day, rows: u64) {
+    for (name, length) in lengths(root, table, day) {
+        let width = table.column(&name).unwrap().kind.width() as u64;
+        assert_eq!(length, rows * width, "{name} of {day}");
+    }
+}
