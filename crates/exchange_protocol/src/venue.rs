@@ -1,0 +1,103 @@
+//! What a venue is to the connection lifecycle, which is written once for all of them.
+
+use std::time::Duration;
+
+use crate::{DecodeError, Event, MessageType};
+
+/// What can be subscribed of a symbol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Stream {
+    /// Every trade.
+    Trades,
+    /// Trades of one taker order at one price, summed up by the venue.
+    AggregatedTrades,
+    /// Best bid and ask.
+    Quotes,
+}
+
+/// One stream of one symbol.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Subscription {
+    /// The venue's symbol.
+    pub symbol: String,
+    /// What of it.
+    pub stream: Stream,
+}
+
+/// What a venue's trade ids prove.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IdRule {
+    /// Each trade of a symbol has the id after the one before it: a jump is a gap.
+    Contiguous,
+    /// Ids are unique and prove nothing about what is missing.
+    Unique,
+}
+
+/// The numbers of a venue that the connection lifecycle needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Facts {
+    /// Lower-case name: directory, label and configuration key.
+    pub name: &'static str,
+    /// Public endpoint, without path.
+    pub ws_url: &'static str,
+    /// Symbols to record when nobody says which.
+    pub majors: &'static [&'static str],
+    /// Symbols per connection at most.
+    pub symbols_per_connection: usize,
+    /// Frames that we may send per second.
+    pub frames_per_second: u32,
+    /// Time between two connection attempts at least: the venue's budget per address, spread out.
+    pub connect_spacing: Duration,
+    /// A connection that brought no frame at all, pings included, for this long is dead.
+    pub silence_limit: Duration,
+    /// After this long without a frame, [`Session::keepalive`] is asked for one to send.
+    pub keepalive_after: Duration,
+    /// The venue closes connections at this age.
+    pub lifetime: Option<Duration>,
+    /// What trade ids prove.
+    pub trade_ids: IdRule,
+    /// Whether quotes carry the venue's timestamp.
+    pub quotes_have_time: bool,
+}
+
+/// A venue: its facts, and the state machine of one of its connections.
+pub trait Venue: Send + Sync {
+    /// The numbers of the venue.
+    fn facts(&self) -> &'static Facts;
+
+    /// Path and query of the endpoint that serves a stream. Subscriptions with different paths need different connections.
+    fn path(&self, stream: Stream) -> &'static str;
+
+    /// What to subscribe to so that all trades and quotes of a symbol are recorded.
+    fn streams(&self) -> &'static [Stream] {
+        &[Stream::Trades, Stream::Quotes]
+    }
+
+    /// Begins a connection that shall carry these subscriptions.
+    fn session(&self, subscriptions: Vec<Subscription>) -> Box<dyn Session>;
+
+    /// The currency in which prices of the symbol are told, upper-case; `None` if the symbol's name does not show it.
+    fn quote_currency<'s>(&self, symbol: &'s str) -> Option<&'s str>;
+
+    /// The symbol under which it is stored, where that differs from the name used on the wire.
+    fn stored_symbol<'s>(&self, symbol: &'s str) -> std::borrow::Cow<'s, str> {
+        symbol.into()
+    }
+}
+
+/// The state of one connection.
+pub trait Session: Send {
+    /// Text frames to send right after the handshake, in this order, at [`Facts::frames_per_second`].
+    fn open(&mut self) -> Vec<String>;
+
+    /// Understands a text frame and hands each thing that it says to `sink`, in the frame's order.
+    ///
+    /// # Errors
+    /// The first message of the frame that was not understood; the frame's other messages were handed over all the same.
+    fn decode(&mut self, frame: &str, sink: &mut dyn FnMut(Event<'_>)) -> Result<MessageType, DecodeError>;
+
+    /// A text frame that makes the venue answer, where pings of the WebSocket protocol are not enough.
+    fn keepalive(&mut self) -> Option<String> {
+        None
+    }
+}
