@@ -112,8 +112,8 @@ impl Series {
         self.columns.iter().map(|column| column.kind.width()).sum()
     }
 
-    pub(crate) fn has_pending(&self) -> bool {
-        self.days.iter().any(|buffer| buffer.pending > 0)
+    pub(crate) fn pending_rows(&self) -> u64 {
+        self.days.iter().map(|buffer| buffer.pending).sum()
     }
 
     pub(crate) fn open_files(&self) -> usize {

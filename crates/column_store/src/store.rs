@@ -158,6 +158,11 @@ impl Store {
         self.pending_bytes
     }
 
+    /// Rows that are not in the files yet, of each series that has any.
+    pub fn pending(&self) -> impl Iterator<Item = (&SeriesId, u64)> {
+        self.series.iter().map(|series| (&series.id, series.pending_rows())).filter(|(_, rows)| *rows > 0)
+    }
+
     /// Column files open now.
     pub fn open_files(&self) -> usize {
         self.series.iter().map(Series::open_files).sum()
@@ -174,7 +179,7 @@ impl Store {
         let mut first_error = Ok(());
         let mut open = self.open_files();
         for index in 0..self.series.len() {
-            let Some(series) = self.series.get_mut(index).filter(|series| series.has_pending()) else { continue };
+            let Some(series) = self.series.get_mut(index).filter(|series| series.pending_rows() > 0) else { continue };
             open -= series.open_files();
             series.used = self.flushes;
             let (written, result) = series.flush(self.disk.as_mut());

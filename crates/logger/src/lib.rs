@@ -1,1 +1,23 @@
-//! logger
+//! The logger: records public market data from exchange WebSocket feeds into daily column files.
+//!
+//! Data flows one way: a feed per connection decodes frames into facts, a bounded queue carries them to the one recorder
+//! thread, which makes rows of them and owns the [`column_store::Store`].
+
+pub mod cli;
+mod clock;
+pub mod config;
+mod error;
+mod feed;
+mod market;
+mod metrics;
+mod received;
+mod recorder;
+mod service;
+mod symbols;
+mod trade_ids;
+mod vwap;
+
+pub use clock::Clock;
+pub use config::Config;
+pub use error::LoggerError;
+pub use service::{Service, run};

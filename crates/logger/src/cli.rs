@@ -1,0 +1,57 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+const EXAMPLES: &str = "\
+Examples:
+  logger                                         the majors of all exchanges, into ./data
+  logger run --exchanges coinbase --data-path /var/lib/gpu-charts
+  logger run --config logger.yaml --metrics-listen 127.0.0.1:9090
+  logger check-config --config logger.yaml       exit code 64 and the reason if it is wrong
+  logger run --config logger.yaml --print-config the effective configuration, then exit";
+
+/// Records public market data from exchange WebSocket feeds into daily column files.
+#[derive(Debug, Parser)]
+#[command(name = "logger", version, after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
+pub struct Cli {
+    /// What to do; `run` if nothing is said.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// The arguments of `run`.
+    #[command(flatten)]
+    pub run: RunArgs,
+}
+
+/// What the logger can do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Record until SIGTERM or SIGINT
+    Run(RunArgs),
+    /// Check the configuration and say what is wrong with it
+    CheckConfig(RunArgs),
+}
+
+/// Arguments that shape the configuration.
+#[derive(Clone, Debug, Default, Args)]
+pub struct RunArgs {
+    /// Configuration file (YAML)
+    #[arg(long, env = "LOGGER_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Record only these exchanges, comma-separated
+    #[arg(long, value_delimiter = ',', value_name = "NAMES")]
+    pub exchanges: Vec<String>,
+    /// Directory of the column files [default: ./data]
+    #[arg(long, env = "LOGGER_DATA_PATH", value_name = "DIR")]
+    pub data_path: Option<PathBuf>,
+    /// Port of /metrics, /health and /ready on all addresses [default: 9090]
+    #[arg(long, env = "METRICS_PORT", value_name = "PORT")]
+    pub metrics_port: Option<u16>,
+    /// Address of /metrics, /health and /ready, repeatable; replaces the port
+    #[arg(long, value_name = "HOST:PORT")]
+    pub metrics_listen: Vec<String>,
+    /// Print the effective configuration and exit
+    #[arg(long)]
+    pub print_config: bool,
+}

@@ -1,0 +1,298 @@
+//! The configuration: flag > environment > file > default, parsed once into [`Config`].
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use exchange_protocol::{Stream, Venue};
+use metrics_server::ListenAddr;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::cli::RunArgs;
+
+/// The effective configuration of a run.
+#[derive(Clone, Serialize)]
+pub struct Config {
+    /// What concerns the recorder and the disk.
+    #[serde(flatten)]
+    pub recording: Recording,
+    /// Addresses of the metrics endpoint.
+    #[serde(serialize_with = "as_texts")]
+    pub metrics_listen: Vec<ListenAddr>,
+    /// Symbols with labels of their own in the metrics; the rest share the label `other`.
+    pub symbol_label_limit: usize,
+    /// Facts between the feeds and the recorder at most; a full queue slows the feeds down.
+    pub queue_capacity: usize,
+    /// Time that the parts get to end after SIGTERM.
+    #[serde(serialize_with = "as_duration")]
+    pub shutdown_grace: Duration,
+    /// What is recorded, sorted by name.
+    #[serde(serialize_with = "by_name")]
+    pub exchanges: Vec<Exchange>,
+}
+
+/// What concerns the recorder and the disk.
+#[derive(Clone, Serialize)]
+pub struct Recording {
+    /// Root of the column files.
+    pub data_path: PathBuf,
+    /// How often rows are written to the files: what a kill -9 can lose.
+    #[serde(serialize_with = "as_duration")]
+    pub flush_interval: Duration,
+    /// How often written rows are made durable: what a power loss can lose.
+    #[serde(serialize_with = "as_duration")]
+    pub sync_interval: Duration,
+    /// Bytes of rows kept in memory while the disk fails; beyond it the feeds are slowed down.
+    pub memory_limit_bytes: usize,
+    /// Column files kept open at most.
+    pub open_files: usize,
+    /// A trade is large from this value on, in the quote currency.
+    pub large_trade: f64,
+}
+
+/// One exchange to record.
+#[derive(Clone, Serialize)]
+pub struct Exchange {
+    /// The venue.
+    #[serde(skip)]
+    pub venue: &'static dyn Venue,
+    /// `ws://` or `wss://` address without path.
+    pub ws_url: String,
+    /// Symbols, by the venue's names.
+    pub symbols: Vec<String>,
+    /// What is subscribed of each symbol.
+    #[serde(rename = "trades", serialize_with = "trades_of_streams")]
+    pub streams: Vec<Stream>,
+    /// PEM file of certificates to trust beside the system's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ca_file: Option<PathBuf>,
+}
+
+/// A configuration that cannot be used; each says where it is wrong and what would be right.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read the configuration {path}: {source}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// The file is not YAML, or has a key that does not exist or a value of the wrong type.
+    #[error("{path}: {reason}")]
+    Parse {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, with line and column.
+        reason: String,
+    },
+    /// A value is not allowed.
+    #[error("{key}: {reason}")]
+    Value {
+        /// The key in the file, or the flag.
+        key: String,
+        /// What is wrong with its value and what is allowed.
+        reason: String,
+    },
+}
+
+fn value(key: impl Into<String>, reason: impl Into<String>) -> ConfigError {
+    ConfigError::Value { key: key.into(), reason: reason.into() }
+}
+
+/// The file's keys; what is absent has its default.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    data_path: Option<PathBuf>,
+    metrics_listen: Option<Vec<String>>,
+    #[serde(default, deserialize_with = "duration")]
+    flush_interval: Option<Duration>,
+    #[serde(default, deserialize_with = "duration")]
+    sync_interval: Option<Duration>,
+    #[serde(default, deserialize_with = "duration")]
+    shutdown_grace: Option<Duration>,
+    memory_limit_bytes: Option<usize>,
+    open_files: Option<usize>,
+    large_trade: Option<f64>,
+    symbol_label_limit: Option<usize>,
+    queue_capacity: Option<usize>,
+    exchanges: Option<BTreeMap<String, ExchangeFile>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ExchangeFile {
+    ws_url: Option<String>,
+    symbols: Option<Vec<String>>,
+    trades: Option<Trades>,
+    ca_file: Option<PathBuf>,
+}
+
+/// Which of a venue's trade streams to record.
+#[derive(Clone, Copy, Deserialize, Serialize)]
+enum Trades {
+    #[serde(rename = "trade")]
+    Each,
+    #[serde(rename = "aggTrade")]
+    Aggregated,
+}
+
+impl Config {
+    /// Puts flags, environment and file together.
+    ///
+    /// # Errors
+    /// [`ConfigError`], naming the file, key or flag.
+    pub fn load(args: &RunArgs) -> Result<Config, ConfigError> {
+        let file = args.config.as_deref().map(read).transpose()?.unwrap_or_default();
+        let metrics_port = args.metrics_port.map(|port| vec![format!("0.0.0.0:{port}")]);
+        let listen = Some(args.metrics_listen.clone()).filter(|listen| !listen.is_empty());
+        let listen = listen.or(metrics_port).or(file.metrics_listen).unwrap_or_else(|| vec!["0.0.0.0:9090".to_owned()]);
+        let parse = |text: &String| text.parse().map_err(|error| value("metrics_listen", format!("{error}")));
+        let config = Config {
+            recording: Recording {
+                data_path: args.data_path.clone().or(file.data_path).unwrap_or_else(|| PathBuf::from("./data")),
+                flush_interval: file.flush_interval.unwrap_or(Duration::from_millis(500)),
+                sync_interval: file.sync_interval.unwrap_or(Duration::from_secs(4)),
+                memory_limit_bytes: file.memory_limit_bytes.unwrap_or(256 << 20),
+                open_files: file.open_files.unwrap_or(4_096),
+                large_trade: file.large_trade.unwrap_or(100_000.0),
+            },
+            metrics_listen: listen.iter().map(parse).collect::<Result<_, _>>()?,
+            symbol_label_limit: file.symbol_label_limit.unwrap_or(500),
+            queue_capacity: file.queue_capacity.unwrap_or(65_536),
+            shutdown_grace: file.shutdown_grace.unwrap_or(Duration::from_secs(20)),
+            exchanges: exchanges(file.exchanges, &args.exchanges)?,
+        };
+        config.check()?;
+        Ok(config)
+    }
+
+    fn check(&self) -> Result<(), ConfigError> {
+        let recording = &self.recording;
+        within("flush_interval", recording.flush_interval, 10, 60_000)?;
+        within("sync_interval", recording.sync_interval, 100, 3_600_000)?;
+        within("shutdown_grace", self.shutdown_grace, 1_000, 600_000)?;
+        at_least("memory_limit_bytes", recording.memory_limit_bytes, 1 << 20)?;
+        at_least("open_files", recording.open_files, 64)?;
+        at_least("symbol_label_limit", self.symbol_label_limit, 1)?;
+        at_least("queue_capacity", self.queue_capacity, 1)?;
+        if !(recording.large_trade > 0.0 && recording.large_trade.is_finite()) {
+            return Err(value("large_trade", "must be a positive number in the quote currency"));
+        }
+        Ok(())
+    }
+}
+
+fn within(key: &str, duration: Duration, least_ms: u64, most_ms: u64) -> Result<(), ConfigError> {
+    let (least, most) = (Duration::from_millis(least_ms), Duration::from_millis(most_ms));
+    if (least..=most).contains(&duration) {
+        return Ok(());
+    }
+    let text = humantime::format_duration;
+    Err(value(key, format!("{} is not between {} and {}", text(duration), text(least), text(most))))
+}
+
+fn at_least(key: &str, number: usize, least: usize) -> Result<(), ConfigError> {
+    if number < least { Err(value(key, format!("{number} is less than {least}"))) } else { Ok(()) }
+}
+
+fn read(path: &Path) -> Result<File, ConfigError> {
+    let text = fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+    serde_saphyr::from_str(&text)
+        .map_err(|error| ConfigError::Parse { path: path.to_owned(), reason: error.to_string() })
+}
+
+/// The exchanges of the file, or those of `only`; an exchange that the file does not describe records its majors.
+fn exchanges(
+    file: Option<BTreeMap<String, ExchangeFile>>,
+    only: &[String],
+) -> Result<Vec<Exchange>, ConfigError> {
+    let all = || exchange_protocol::venues().iter().map(|venue| venue.facts().name.to_owned()).collect();
+    let mut described = file.unwrap_or_default();
+    let names: BTreeSet<String> = if !only.is_empty() {
+        only.iter().cloned().collect()
+    } else if described.is_empty() {
+        all()
+    } else {
+        described.keys().cloned().collect()
+    };
+    // A mistake in an exchange that is not recorded this time is a mistake all the same.
+    for name in described.keys() {
+        venue(name, "exchanges")?;
+    }
+    names
+        .into_iter()
+        .map(|name| {
+            let venue = venue(&name, if only.contains(&name) { "--exchanges" } else { "exchanges" })?;
+            exchange(venue, described.remove(&name).unwrap_or_default())
+        })
+        .collect()
+}
+
+fn venue(name: &str, key: &str) -> Result<&'static dyn Venue, ConfigError> {
+    exchange_protocol::venue(name).ok_or_else(|| {
+        let known: Vec<_> = exchange_protocol::venues().iter().map(|venue| venue.facts().name).collect();
+        value(key, format!("`{name}` is not an exchange; known are {}", known.join(", ")))
+    })
+}
+
+fn exchange(venue: &'static dyn Venue, file: ExchangeFile) -> Result<Exchange, ConfigError> {
+    let facts = venue.facts();
+    let key = |name: &str| format!("exchanges.{}.{name}", facts.name);
+    let ws_url = file.ws_url.unwrap_or_else(|| facts.ws_url.to_owned());
+    let has_host = |url: &str| url.parse::<http::Uri>().is_ok_and(|uri| uri.host().is_some());
+    let without_path = ws_url.strip_suffix('/').unwrap_or(&ws_url).to_owned();
+    if !ws_url.starts_with("ws://") && !ws_url.starts_with("wss://") || !has_host(&ws_url) {
+        return Err(value(key("ws_url"), format!("`{ws_url}` is not of the form ws://HOST:PORT or wss://HOST:PORT")));
+    }
+    let symbols =
+        file.symbols.unwrap_or_else(|| facts.majors.iter().map(|symbol| (*symbol).to_owned()).collect());
+    if symbols.is_empty() {
+        return Err(value(key("symbols"), "is empty; leave the key away to record the majors"));
+    }
+    let mut seen = BTreeSet::new();
+    for symbol in &symbols {
+        column_store::layout::symbol_directory(symbol).map_err(|error| value(key("symbols"), error.to_string()))?;
+        if !seen.insert(symbol) {
+            return Err(value(key("symbols"), format!("`{symbol}` stands there twice")));
+        }
+    }
+    let streams = match file.trades {
+        Some(Trades::Aggregated) if facts.name != "binance" => {
+            return Err(value(key("trades"), "aggTrade is known at binance only"));
+        }
+        Some(Trades::Aggregated) => vec![Stream::AggregatedTrades, Stream::Quotes],
+        Some(Trades::Each) | None => venue.streams().to_vec(),
+    };
+    Ok(Exchange { venue, ws_url: without_path, symbols, streams, ca_file: file.ca_file })
+}
+
+fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    humantime::parse_duration(&text)
+        .map(Some)
+        .map_err(|error| serde::de::Error::custom(format!("`{text}` is not a duration such as 500ms or 5s: {error}")))
+}
+
+fn as_duration<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&humantime::format_duration(*duration))
+}
+
+fn as_texts<S: Serializer>(addresses: &[ListenAddr], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(addresses.iter().map(ToString::to_string))
+}
+
+fn by_name<S: Serializer>(exchanges: &[Exchange], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(exchanges.iter().map(|exchange| (exchange.venue.facts().name, exchange)))
+}
+
+fn trades_of_streams<S: Serializer>(streams: &[Stream], serializer: S) -> Result<S::Ok, S::Error> {
+    let trades = if streams.contains(&Stream::AggregatedTrades) { Trades::Aggregated } else { Trades::Each };
+    trades.serialize(serializer)
+}

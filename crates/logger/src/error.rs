@@ -1,0 +1,49 @@
+//! What ends the logger.
+
+use column_store::StoreError;
+use metrics_server::{BindError, ServeError};
+
+/// An error of the logger.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LoggerError {
+    /// The configuration is wrong.
+    #[error(transparent)]
+    Config(#[from] crate::config::ConfigError),
+    /// The data directory cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A metrics address cannot be listened on.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// The metrics endpoint broke.
+    #[error("the metrics endpoint ended: {0}")]
+    Endpoint(#[from] ServeError),
+    /// Certificates for `wss://` cannot be used.
+    #[error("{0}")]
+    Tls(String),
+    /// A part of the logger ended although nobody asked it to.
+    #[error("the {part} ended unexpectedly: {reason}")]
+    PartEnded {
+        /// Which part.
+        part: &'static str,
+        /// What is known about why.
+        reason: String,
+    },
+    /// Rows were still in memory at the end.
+    #[error("{rows} rows could not be written before the end: {source}")]
+    Unwritten {
+        /// How many.
+        rows: u64,
+        /// Why not.
+        source: StoreError,
+    },
+    /// Not everything ended in time.
+    #[error("the {part} did not end within {seconds} s; giving up on it")]
+    Late {
+        /// Which part.
+        part: &'static str,
+        /// The grace period.
+        seconds: u64,
+    },
+}

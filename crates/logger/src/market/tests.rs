@@ -1,0 +1,217 @@
+//! Which rows facts make, and which series they move.
+
+use prometheus_client::{encoding::text::encode, registry::Registry};
+
+use super::*;
+use crate::{clock::Clock, config::Config, metrics::Metrics, symbols::Symbols};
+
+const NOW: u64 = 1_794_960_000_000_000_000;
+
+/// One symbol's market with live series.
+struct Bench {
+    market: Market,
+    metrics: Metrics,
+    registry: Registry,
+}
+
+impl Bench {
+    fn new(id_rule: IdRule, last_id: Option<u64>) -> Bench {
+        let mut config = Config::load(&Default::default()).unwrap();
+        config.exchanges.retain(|exchange| exchange.venue.facts().name == "coinbase");
+        config.exchanges[0].symbols = vec!["BTC-USD".to_owned()];
+        let mut registry = Registry::default();
+        let symbols = Symbols::new(&config.exchanges, 10, Clock::system());
+        let metrics = Metrics::register(&mut registry, &symbols);
+        Bench { market: Market::new(id_rule, true, last_id), metrics, registry }
+    }
+
+    fn trade(&mut self, trade: TradeFact) -> Rows {
+        self.market.trade(&trade, NOW, 100_000.0, &self.metrics.venues[0], &self.metrics.symbols[0])
+    }
+
+    fn quote(&mut self, quote: QuoteFact) -> Rows {
+        self.market.quote(&quote, NOW, &self.metrics.venues[0], &self.metrics.symbols[0])
+    }
+
+    fn disconnected(&mut self) {
+        self.market.disconnected(&self.metrics.symbols[0]);
+    }
+
+    /// The value of a series, as text; empty if it is not there.
+    fn value(&self, series: &str) -> String {
+        let mut text = String::new();
+        encode(&mut text, &self.registry).unwrap();
+        text.lines().find_map(|line| line.strip_prefix(&format!("{series} "))).unwrap_or_default().to_owned()
+    }
+}
+
+fn trade(id: u64) -> TradeFact {
+    TradeFact {
+        first_id: id,
+        id,
+        event_ns: NOW - 1_000_000,
+        price: 100.0,
+        size: 2.0,
+        taker: Side::Sell,
+        maker_order_id: [1; 16],
+        taker_order_id: [2; 16],
+        snapshot: false,
+    }
+}
+
+fn quote(update_id: u64, bid: f64, ask: f64) -> QuoteFact {
+    QuoteFact { update_id, event_ns: NOW - 2_000_000, bid, bid_size: 3.0, ask, ask_size: f64::NAN }
+}
+
+#[test]
+fn md_rows_start_with_the_quote_and_trades_always_have_theirs() {
+    let mut bench = Bench::new(IdRule::Contiguous, None);
+    let rows = bench.trade(trade(1));
+    assert!(rows.md.is_none(), "both sides of the quote must be known");
+    assert_eq!(rows.trade.unwrap().side, RowSide::Sell);
+    assert!(bench.quote(quote(4, f64::NAN, 101.0)).md.is_none(), "one side is not enough");
+
+    let md = bench.quote(quote(5, 99.0, 101.0)).md.unwrap();
+    assert_eq!((md.kind, md.event_id, md.best_bid, md.best_ask), (MdKind::Snapshot, 5, 99.0, 101.0));
+    assert_eq!((md.price, md.volume, md.side), (100.0, 2.0, RowSide::Sell), "the last trade's");
+    assert!(md.ask_size.is_nan());
+    assert_eq!(bench.quote(quote(6, 99.5, 101.0)).md.unwrap().kind, MdKind::Quote);
+    let md = bench.trade(trade(2)).md.unwrap();
+    assert_eq!((md.kind, md.event_id, md.best_bid), (MdKind::Trade, 2, 99.5));
+    // Two events with one timestamp are two rows.
+    assert!(bench.trade(trade(3)).md.is_some());
+    assert!(bench.quote(quote(7, 99.0, f64::NAN)).md.unwrap().best_ask.is_nan(), "a side that empties is a row");
+}
+
+#[test]
+fn a_quote_before_any_trade_has_no_price() {
+    let mut bench = Bench::new(IdRule::Contiguous, None);
+    let md = bench.quote(quote(5, 99.0, 101.0)).md.unwrap();
+    assert!(md.price.is_nan() && md.volume.is_nan());
+    assert_eq!(md.side, RowSide::Unknown);
+}
+
+#[test]
+fn a_disconnect_clears_the_quote_and_is_a_gap() {
+    let mut bench = Bench::new(IdRule::Contiguous, None);
+    let gaps = r#"gpu_charts_data_gaps_total{exchange="coinbase",symbol="BTC-USD"}"#;
+    bench.disconnected();
+    assert_eq!(bench.value(gaps), "0", "nothing was known yet");
+    bench.quote(quote(5, 99.0, 101.0));
+    bench.trade(trade(1));
+    bench.disconnected();
+    assert_eq!(bench.value(gaps), "1", "quotes are missing, nobody knows how many");
+    assert!(bench.trade(trade(5)).md.is_none());
+    assert_eq!(bench.value(gaps), "4", "and three trades");
+    assert_eq!(bench.value(&gaps.replace("_total", "_detected_total")), "4");
+    // Ids begin anew on another connection.
+    assert_eq!(bench.quote(quote(2, 99.0, 101.0)).md.unwrap().kind, MdKind::Snapshot);
+    assert!(bench.trade(trade(3)).trade.is_some(), "a late trade is recorded");
+    assert_eq!(bench.value(&gaps.replace("_total", "_filled_total")), "1");
+}
+
+#[test]
+fn ids_that_prove_nothing_make_the_interval_a_gap() {
+    let mut bench = Bench::new(IdRule::Unique, None);
+    bench.trade(trade(1));
+    bench.trade(trade(90));
+    let gaps = r#"gpu_charts_data_gaps_total{exchange="coinbase",symbol="BTC-USD"}"#;
+    assert_eq!(bench.value(gaps), "0");
+    bench.disconnected();
+    assert_eq!(bench.value(gaps), "1");
+}
+
+#[test]
+fn what_was_seen_before_makes_no_row() {
+    let mut bench = Bench::new(IdRule::Contiguous, Some(7));
+    let mut last_match = trade(7);
+    last_match.snapshot = true;
+    assert!(bench.trade(last_match).trade.is_none(), "it stands in the files already");
+    assert_eq!(bench.value(r#"gpu_charts_duplicates_total{exchange="coinbase"}"#), "1");
+    bench.quote(quote(5, 99.0, 101.0));
+    assert!(bench.quote(quote(5, 98.0, 101.0)).md.is_none());
+    assert!(bench.quote(quote(4, 98.0, 101.0)).md.is_none());
+    let stale = r#"gpu_charts_exchange_errors_total{exchange="coinbase",error_type="stale_quote"}"#;
+    assert_eq!(bench.value(stale), "2");
+    assert!(bench.quote(quote(0, 98.0, 101.0)).md.is_some(), "0 is no update id");
+}
+
+#[test]
+fn a_snapshot_trade_is_recorded_once_and_is_no_latency() {
+    let mut bench = Bench::new(IdRule::Contiguous, None);
+    bench.quote(quote(5, 99.0, 101.0));
+    let mut last_match = trade(7);
+    last_match.snapshot = true;
+    let rows = bench.trade(last_match);
+    assert_eq!((rows.md.unwrap().kind, rows.trade.unwrap().id), (MdKind::Snapshot, 7));
+    let count = r#"gpu_charts_websocket_latency_seconds_count{exchange="coinbase"}"#;
+    assert_eq!(bench.value(count), "0");
+    bench.trade(trade(8));
+    bench.quote(quote(6, 99.0, 101.0));
+    assert_eq!(bench.value(count), "2");
+}
+
+#[test]
+fn clocks_and_order_are_watched() {
+    let mut bench = Bench::new(IdRule::Contiguous, None);
+    let mut ahead = trade(1);
+    ahead.event_ns = NOW + 5;
+    bench.trade(ahead);
+    assert_eq!(bench.value(r#"gpu_charts_clock_skew_total{exchange="coinbase"}"#), "1");
+    assert_eq!(bench.value(r#"gpu_charts_websocket_latency_seconds_count{exchange="coinbase"}"#), "0");
+    bench.trade(trade(2));
+    assert_eq!(bench.value(r#"gpu_charts_rows_out_of_order_total{exchange="coinbase"}"#), "1");
+    bench.quote(quote(1, 99.0, 101.0));
+    bench.quote(quote(2, 99.0, 101.0));
+    let out_of_order = bench.value(r#"gpu_charts_rows_out_of_order_total{exchange="coinbase"}"#);
+    assert_eq!(out_of_order, "1", "trades and quotes apart");
+    let mut timeless = trade(3);
+    timeless.event_ns = 0;
+    assert!(bench.trade(timeless).trade.is_some());
+    let untimed = r#"gpu_charts_exchange_errors_total{exchange="coinbase",error_type="event_time"}"#;
+    assert_eq!(bench.value(untimed), "1");
+}
+
+#[test]
+fn values_are_counted() {
+    let mut bench = Bench::new(IdRule::Contiguous, None);
+    bench.quote(quote(5, 99.0, 101.0));
+    bench.trade(trade(1));
+    let mut large = trade(2);
+    (large.price, large.size, large.taker) = (110.0, 1_000.0, Side::Buy);
+    bench.trade(large);
+    bench.market.refresh(NOW, &bench.metrics.symbols[0]);
+    for (series, expected) in [
+        (r#"gpu_charts_trades_processed_total{exchange="coinbase",symbol="BTC-USD"}"#, "2"),
+        (r#"gpu_charts_trade_volume_total{exchange="coinbase",symbol="BTC-USD",side="sell"}"#, "200.0"),
+        (r#"gpu_charts_trade_volume_total{exchange="coinbase",symbol="BTC-USD",side="buy"}"#, "110000.0"),
+        (r#"gpu_charts_trade_volume_usd_total{exchange="coinbase",symbol="BTC-USD",side="buy"}"#, "110000.0"),
+        (r#"gpu_charts_large_trades_total{exchange="coinbase",symbol="BTC-USD"}"#, "1"),
+        (r#"gpu_charts_bid_ask_spread{exchange="coinbase",symbol="BTC-USD"}"#, "0.02"),
+    ] {
+        assert_eq!(bench.value(series), expected, "{series}");
+    }
+    let average = (100.0 * 2.0 + 110.0 * 1_000.0) / 1_002.0;
+    let vwap = r#"gpu_charts_vwap_price{exchange="coinbase",symbol="BTC-USD"}"#;
+    assert!((bench.value(vwap).parse::<f64>().unwrap() - average).abs() < 1e-9);
+    let deviation = bench.value(&vwap.replace("price", "deviation")).parse::<f64>().unwrap();
+    assert!((deviation - (110.0 - average) / average).abs() < 1e-12);
+    bench.market.refresh(NOW + 300_000_000_000, &bench.metrics.symbols[0]);
+    assert_eq!(bench.value(vwap), "", "an average of nothing is not shown");
+}
+
+#[test]
+fn symbols_beyond_the_limit_share_their_series() {
+    let mut config = Config::load(&Default::default()).unwrap();
+    config.exchanges.retain(|exchange| exchange.venue.facts().name == "coinbase");
+    let mut registry = Registry::default();
+    let symbols = Symbols::new(&config.exchanges, 1, Clock::system());
+    let metrics = Metrics::register(&mut registry, &symbols);
+    metrics.symbols[1].trades.inc();
+    metrics.symbols[2].trades.inc();
+    assert!(metrics.symbols[0].prices.is_some() && metrics.symbols[1].prices.is_none());
+    let mut text = String::new();
+    encode(&mut text, &registry).unwrap();
+    let series = r#"gpu_charts_trades_processed_total{exchange="coinbase",symbol="other"} 2"#;
+    assert!(text.contains(series), "{text}");
+}

@@ -1,0 +1,233 @@
+//! The recorder: the one thread that owns the store. Takes facts off the queue, makes rows of them, and brings the rows to
+//! the disk at the flush and sync intervals.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use column_store::{MdRow, SeriesHandle, Store, StoreError, TimeRule, TradeRow};
+use metrics_server::Component;
+use tokio::{runtime::Handle, sync::mpsc::Receiver};
+use tracing::{error, info, warn};
+
+use crate::{
+    clock::Clock,
+    config::Recording,
+    error::LoggerError,
+    market::{Market, Rows},
+    metrics::{DropReason, Metrics, VenueMetrics},
+    received::{Fact, Received, SymbolIndex},
+    symbols::Symbols,
+};
+
+/// Facts taken off the queue at once.
+const BATCH: usize = 4_096;
+/// Trades at the end of the files whose ids are looked at to go on after them: late ones may stand behind the newest.
+const RESUME_TRADES: u64 = 4_096;
+/// How often gauges that age by themselves are brought up to date.
+const REFRESH: Duration = Duration::from_secs(1);
+/// How often the last flush is tried again before its rows are given up.
+const LAST_FLUSH_TRIES: u32 = 5;
+
+/// Rows in memory and on their way to the disk.
+pub(crate) struct Recorder {
+    store: Store,
+    recording: Recording,
+    clock: Clock,
+    metrics: Arc<Metrics>,
+    health: Component,
+    /// By [`SymbolIndex`].
+    symbols: Vec<Recorded>,
+    started: Instant,
+    bytes_written: u64,
+}
+
+struct Recorded {
+    venue: Arc<VenueMetrics>,
+    market: Market,
+    md: SeriesHandle<MdRow>,
+    trades: SeriesHandle<TradeRow>,
+}
+
+impl Recorder {
+    /// Opens the series of all symbols and goes on after what their files hold.
+    pub(crate) fn new(
+        mut store: Store,
+        recording: Recording,
+        clock: Clock,
+        symbols: &Symbols,
+        metrics: Arc<Metrics>,
+        health: Component,
+    ) -> Result<Recorder, LoggerError> {
+        let mut recorded = Vec::new();
+        for (_, symbol) in symbols.iter() {
+            let facts = symbol.venue.facts();
+            let Some(venue) = metrics.venue(facts.name).map(Arc::clone) else { continue };
+            let stored = symbol.venue.stored_symbol(&symbol.name);
+            let trades = store.series::<TradeRow>(facts.name, &stored)?;
+            let last_id = store.last_cells(trades, "id", RESUME_TRADES)?.into_iter().max().filter(|id| *id != 0);
+            recorded.push(Recorded {
+                venue,
+                market: Market::new(facts.trade_ids, facts.quotes_have_time, last_id),
+                md: store.series::<MdRow>(facts.name, &stored)?,
+                trades,
+            });
+        }
+        let started = Instant::now();
+        Ok(Recorder { store, recording, clock, metrics, health, symbols: recorded, started, bytes_written: 0 })
+    }
+
+    /// Records until the queue is closed and empty; then everything is flushed and synced. Blocks its thread.
+    ///
+    /// # Errors
+    /// [`LoggerError::Unwritten`] if the last rows could not be brought to the files.
+    pub(crate) fn run(mut self, mut queue: Receiver<Received>, runtime: &Handle) -> Result<(), LoggerError> {
+        let mut batch = Vec::with_capacity(BATCH);
+        let mut next_flush = Instant::now() + self.recording.flush_interval;
+        let mut next_sync = Instant::now() + self.recording.sync_interval;
+        let mut next_refresh = Instant::now() + REFRESH;
+        self.metrics.recorder.queue_capacity.set(i64::try_from(queue.max_capacity()).unwrap_or(i64::MAX));
+        self.health.ready();
+        loop {
+            let wake = next_flush.min(next_refresh).saturating_duration_since(Instant::now());
+            // With too much in memory the queue is left to fill up: the feeds then wait, and nothing is dropped here.
+            if self.store.pending_bytes() < self.recording.memory_limit_bytes {
+                match runtime.block_on(tokio::time::timeout(wake, queue.recv_many(&mut batch, BATCH))) {
+                    Ok(0) => break,
+                    Ok(_) => batch.drain(..).for_each(|received| self.record(&received)),
+                    Err(_) => {}
+                }
+            } else {
+                std::thread::sleep(wake);
+            }
+            self.health.beat();
+            let now = Instant::now();
+            if now >= next_flush {
+                self.flush_and_report();
+                next_flush = now + self.recording.flush_interval;
+            }
+            if now >= next_sync {
+                self.sync_and_report();
+                next_sync = now + self.recording.sync_interval;
+            }
+            if now >= next_refresh {
+                self.refresh(&queue);
+                next_refresh = now + REFRESH;
+            }
+        }
+        self.finish()
+    }
+
+    fn record(&mut self, received: &Received) {
+        let Received { symbol, receive_ns, ref fact } = *received;
+        let (Some(recorded), Some(metrics)) = (self.symbols.get_mut(symbol), self.metrics.symbols.get(symbol)) else {
+            return;
+        };
+        let rows = match fact {
+            Fact::Trade(trade) => {
+                recorded.market.trade(trade, receive_ns, self.recording.large_trade, &recorded.venue, metrics)
+            }
+            Fact::Quote(quote) => recorded.market.quote(quote, receive_ns, &recorded.venue, metrics),
+            Fact::Disconnected => {
+                recorded.market.disconnected(metrics);
+                Rows::default()
+            }
+        };
+        self.append(symbol, &rows);
+    }
+
+    fn append(&mut self, symbol: SymbolIndex, rows: &Rows) {
+        let Some(recorded) = self.symbols.get(symbol) else { return };
+        let trade = rows.trade.as_ref().map(|row| self.store.append(recorded.trades, row, TimeRule::Live));
+        let md = rows.md.as_ref().map(|row| self.store.append(recorded.md, row, TimeRule::Live));
+        for error in [trade, md].into_iter().flatten().filter_map(Result::err) {
+            recorded.venue.dropped(DropReason::Clock, 1);
+            error!(%error, "a row cannot be recorded");
+        }
+    }
+
+    fn flush(&mut self) -> Result<(), StoreError> {
+        let started = Instant::now();
+        let metrics = &self.metrics;
+        let mut bytes = 0;
+        let result = self.store.flush(|series, written| {
+            bytes += written.bytes;
+            if let Some(venue) = metrics.venue(&series.exchange) {
+                venue.written(series.table, written.rows, written.bytes);
+            }
+        });
+        self.bytes_written += bytes;
+        metrics.recorder.flush_seconds.observe(started.elapsed().as_secs_f64());
+        metrics.recorder.pending_bytes.set(i64::try_from(self.store.pending_bytes()).unwrap_or(i64::MAX));
+        metrics.recorder.open_files.set(i64::try_from(self.store.open_files()).unwrap_or(i64::MAX));
+        result
+    }
+
+    fn flush_and_report(&mut self) {
+        let result = self.flush();
+        self.report("rows are kept in memory: a flush failed", result);
+    }
+
+    fn sync_and_report(&mut self) {
+        let started = Instant::now();
+        let result = self.store.sync();
+        self.metrics.recorder.sync_seconds.observe(started.elapsed().as_secs_f64());
+        if let Err(error) = result {
+            self.report("rows are not proven to be on disk: a sync failed", Err(error));
+        }
+        self.measure_disk();
+    }
+
+    /// A disk that fails is not cured by a restart, which would lose what is in memory: degraded, not failing.
+    fn report(&mut self, what: &str, result: Result<(), StoreError>) {
+        match result {
+            Ok(()) => self.health.recovered(),
+            Err(error) => {
+                self.metrics.recorder.write_errors.inc();
+                warn!(%error, pending_bytes = self.store.pending_bytes(), "{what}");
+                self.health.degraded(format!("{what}: {error}"));
+            }
+        }
+    }
+
+    fn refresh(&self, queue: &Receiver<Received>) {
+        self.metrics.recorder.queue_depth.set(i64::try_from(queue.len()).unwrap_or(i64::MAX));
+        let now_ns = self.clock.now_ns();
+        for (recorded, metrics) in self.symbols.iter().zip(&self.metrics.symbols) {
+            recorded.market.refresh(now_ns, metrics);
+        }
+    }
+
+    fn measure_disk(&self) {
+        let Ok(disk) = rustix::fs::statvfs(&self.recording.data_path) else { return };
+        let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+        self.metrics.recorder.disk_free_bytes.set(i64::try_from(free).unwrap_or(i64::MAX));
+        let bytes_per_day = self.bytes_written as f64 / self.started.elapsed().as_secs_f64() * 86_400.0;
+        self.metrics.recorder.disk_days_left.set(free as f64 / bytes_per_day);
+    }
+
+    /// The queue is closed and empty: everything goes to the disk.
+    fn finish(mut self) -> Result<(), LoggerError> {
+        let mut tries = 0;
+        while let Err(source) = self.flush() {
+            tries += 1;
+            warn!(error = %source, tries, "the last rows could not be written yet");
+            if tries == LAST_FLUSH_TRIES {
+                let mut rows = 0;
+                for (series, pending) in self.store.pending() {
+                    rows += pending;
+                    if let Some(venue) = self.metrics.venue(&series.exchange) {
+                        venue.dropped(DropReason::Shutdown, pending);
+                    }
+                }
+                return Err(LoggerError::Unwritten { rows, source });
+            }
+            std::thread::sleep(self.recording.flush_interval);
+        }
+        self.store.sync()?;
+        self.health.finish();
+        info!(bytes = self.bytes_written, "all rows are on disk");
+        Ok(())
+    }
+}

@@ -1,0 +1,167 @@
+//! Builds the logger's parts, runs them, and ends them in order: feeds, queue, recorder, endpoint.
+
+use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
+
+use column_store::{Options, Store};
+use metrics_server::{Endpoint, Exposition, Health};
+use prometheus_client::registry::Registry;
+use tokio::{
+    runtime::Handle,
+    sync::mpsc,
+    task::{JoinError, JoinSet},
+};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::{
+    clock::Clock,
+    config::Config,
+    error::LoggerError,
+    feed::{Feed, Shared, Venues},
+    metrics::Metrics,
+    received::Received,
+    recorder::Recorder,
+    symbols::Symbols,
+};
+
+/// The recorder says that it is alive several times a second; a disk that hangs for this long is reported as failing,
+/// because a restart is then the only way to go on recording.
+const RECORDER_DEADLINE: Duration = Duration::from_secs(60);
+
+/// A logger whose data directory is recovered and whose sockets are bound.
+pub struct Service {
+    grace: Duration,
+    endpoint: Endpoint,
+    feeds: Vec<Feed>,
+    venues: Arc<Venues>,
+    recorder: Recorder,
+    queue: mpsc::Receiver<Received>,
+}
+
+/// Records until `shutdown`.
+///
+/// # Errors
+/// [`LoggerError`]; every one ends the logger.
+pub async fn run(
+    config: Config,
+    registry: Registry,
+    clock: Clock,
+    shutdown: CancellationToken,
+) -> Result<(), LoggerError> {
+    Service::prepare(config, registry, clock).await?.run(shutdown).await
+}
+
+impl Service {
+    /// Recovers the data directory, opens it, and binds the metrics endpoint.
+    ///
+    /// # Errors
+    /// [`LoggerError`] if the directory, an address or a certificate cannot be used.
+    pub async fn prepare(config: Config, mut registry: Registry, clock: Clock) -> Result<Service, LoggerError> {
+        let symbols = Arc::new(Symbols::new(&config.exchanges, config.symbol_label_limit, clock));
+        let metrics = Arc::new(Metrics::register(&mut registry, &symbols));
+        registry.register_collector(Box::new(Arc::clone(&symbols)));
+        metrics_server::process::register(&mut registry);
+        metrics_server::build_info!("gpu_charts").register(&mut registry);
+
+        let health = Health::new("gpu-charts-logger");
+        let venues = Venues::new(&metrics, health.component("feeds", None));
+        let (sender, queue) = mpsc::channel(config.queue_capacity);
+        let mut feeds = Vec::new();
+        let shared =
+            Shared { symbols: &symbols, metrics: &metrics, queue: &sender, clock, venues: &venues };
+        for exchange in &config.exchanges {
+            feeds.extend(Feed::of_exchange(exchange, &shared)?);
+        }
+
+        let recording = config.recording.clone();
+        let component = health.component("recorder", Some(RECORDER_DEADLINE));
+        // Recovery reads and cuts files: not on a thread that serves requests.
+        let opening = tokio::task::spawn_blocking(move || {
+            let options = Options { open_files: recording.open_files, ..Options::default() };
+            let store = Store::open(&recording.data_path, options)?;
+            report_recovery(&store);
+            Recorder::new(store, recording, clock, &symbols, metrics, component)
+        });
+        let recorder = opening.await.map_err(|error| ended("recorder", &error))??;
+
+        let mut endpoint = Endpoint::builder(Exposition::new(registry), health);
+        for address in config.metrics_listen {
+            endpoint = endpoint.listen(address);
+        }
+        let endpoint = endpoint.bind().await?;
+        Ok(Service { grace: config.shutdown_grace, endpoint, feeds, venues, recorder, queue })
+    }
+
+    /// Where `/metrics`, `/health` and `/ready` are.
+    pub fn metrics_addrs(&self) -> Vec<SocketAddr> {
+        self.endpoint.local_addrs()
+    }
+
+    /// Records until `shutdown`, then ends the parts in the order in which data flows.
+    ///
+    /// # Errors
+    /// [`LoggerError::PartEnded`] if a part dies, [`LoggerError::Unwritten`] if rows are lost, [`LoggerError::Late`] if a
+    /// part does not end in time.
+    pub async fn run(self, shutdown: CancellationToken) -> Result<(), LoggerError> {
+        info!(metrics = ?self.metrics_addrs(), connections = self.feeds.len(), "recording");
+        let (stop_feeds, stop_endpoint) = (CancellationToken::new(), CancellationToken::new());
+        let mut feeds = JoinSet::new();
+        for feed in self.feeds {
+            feeds.spawn(feed.run(stop_feeds.clone()));
+        }
+        let (recorder, queue, runtime) = (self.recorder, self.queue, Handle::current());
+        let mut recorder = tokio::task::spawn_blocking(move || recorder.run(queue, &runtime));
+        let mut endpoint = tokio::spawn(self.endpoint.serve(stop_endpoint.clone()));
+
+        let returned = || "it returned".to_owned();
+        let mut failure = None;
+        let mut endpoint_ended = false;
+        tokio::select! {
+            () = shutdown.cancelled() => info!("ending"),
+            Some(result) = feeds.join_next() => {
+                let reason = result.err().map_or_else(returned, |error| error.to_string());
+                failure = Some(LoggerError::PartEnded { part: "feed", reason });
+            }
+            result = &mut endpoint => {
+                endpoint_ended = true;
+                let error = result.map_err(|error| ended("metrics endpoint", &error));
+                let returned = LoggerError::PartEnded { part: "metrics endpoint", reason: returned() };
+                failure = Some(error.and_then(|result| Ok(result?)).err().unwrap_or(returned));
+            }
+            result = &mut recorder => {
+                result.map_err(|error| ended("recorder", &error))??;
+                return Err(LoggerError::PartEnded { part: "recorder", reason: returned() });
+            }
+        }
+
+        // Also when a part died: what is in memory must still reach the disk.
+        self.venues.finish();
+        stop_feeds.cancel();
+        within(self.grace, "feeds", async { while feeds.join_next().await.is_some() {} }).await?;
+        // The last sender went with the feeds: the recorder drains the queue, flushes and syncs.
+        within(self.grace, "recorder", recorder).await?.map_err(|error| ended("recorder", &error))??;
+        stop_endpoint.cancel();
+        if !endpoint_ended {
+            let result = within(self.grace, "metrics endpoint", endpoint).await?;
+            result.map_err(|error| ended("metrics endpoint", &error))??;
+        }
+        failure.map_or(Ok(()), Err)
+    }
+}
+
+async fn within<T>(grace: Duration, part: &'static str, ending: impl Future<Output = T>) -> Result<T, LoggerError> {
+    tokio::time::timeout(grace, ending).await.map_err(|_| LoggerError::Late { part, seconds: grace.as_secs() })
+}
+
+fn ended(part: &'static str, error: &JoinError) -> LoggerError {
+    LoggerError::PartEnded { part, reason: error.to_string() }
+}
+
+fn report_recovery(store: &Store) {
+    for cut in store.recovered() {
+        warn!(
+            file = %cut.file.display(), kept_in = %cut.kept_in.display(), bytes = cut.bytes, rows = cut.rows,
+            "a column had more than the committed rows; what was beyond them is kept"
+        );
+    }
+}

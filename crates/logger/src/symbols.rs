@@ -1,0 +1,122 @@
+//! The symbols of this run: names, labels, and when each was last heard of.
+
+use std::{
+    collections::BTreeMap,
+    sync::atomic::{AtomicU64, Ordering},
+};
+
+use exchange_protocol::Venue;
+use prometheus_client::{
+    collector::Collector,
+    encoding::{DescriptorEncoder, EncodeMetric},
+    metrics::{MetricType, gauge::ConstGauge},
+};
+
+use crate::{clock::Clock, config::Exchange, received::SymbolIndex};
+
+/// Label of the symbols beyond the limit, which share their series.
+pub(crate) const OTHER: &str = "other";
+
+/// One symbol of one venue.
+pub(crate) struct Symbol {
+    pub(crate) venue: &'static dyn Venue,
+    pub(crate) name: String,
+    /// Value of the `symbol` label: the name, or [`OTHER`].
+    pub(crate) label: String,
+    /// Our clock when a trade or quote of it last arrived, ns since the Unix epoch; 0 before the first.
+    last_update_ns: AtomicU64,
+}
+
+impl std::fmt::Debug for Symbol {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.exchange(), self.name)
+    }
+}
+
+impl Symbol {
+    pub(crate) fn exchange(&self) -> &'static str {
+        self.venue.facts().name
+    }
+
+    pub(crate) fn heard(&self, receive_ns: u64) {
+        self.last_update_ns.store(receive_ns, Ordering::Relaxed);
+    }
+
+    /// Whether it has series of its own.
+    pub(crate) fn is_labelled(&self) -> bool {
+        self.label != OTHER
+    }
+}
+
+/// All symbols of this run. At scrape time it tells how fresh each is, so that a stalled feed shows even though nothing
+/// happens.
+#[derive(Debug)]
+pub(crate) struct Symbols {
+    clock: Clock,
+    started_ns: u64,
+    symbols: Vec<Symbol>,
+}
+
+impl Symbols {
+    /// Numbers the symbols of all exchanges; those beyond `label_limit` share the label [`OTHER`].
+    pub(crate) fn new(exchanges: &[Exchange], label_limit: usize, clock: Clock) -> Symbols {
+        let all = exchanges.iter().flat_map(|exchange| exchange.symbols.iter().map(|name| (exchange.venue, name)));
+        let symbols = all
+            .enumerate()
+            .map(|(index, (venue, name))| Symbol {
+                venue,
+                name: name.clone(),
+                label: if index < label_limit { name.clone() } else { OTHER.to_owned() },
+                last_update_ns: AtomicU64::new(0),
+            })
+            .collect();
+        Symbols { clock, started_ns: clock.now_ns(), symbols }
+    }
+
+    pub(crate) fn get(&self, index: SymbolIndex) -> Option<&Symbol> {
+        self.symbols.get(index)
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (SymbolIndex, &Symbol)> {
+        self.symbols.iter().enumerate()
+    }
+
+    /// The oldest update behind each pair of labels; 0 if one of its symbols has had none.
+    fn oldest_updates(&self) -> BTreeMap<[(&'static str, &str); 2], u64> {
+        let mut oldest = BTreeMap::new();
+        for symbol in &self.symbols {
+            let updated = symbol.last_update_ns.load(Ordering::Relaxed);
+            let labels = [("exchange", symbol.exchange()), ("symbol", symbol.label.as_str())];
+            oldest.entry(labels).and_modify(|oldest: &mut u64| *oldest = updated.min(*oldest)).or_insert(updated);
+        }
+        oldest
+    }
+}
+
+impl Collector for Symbols {
+    fn encode(&self, mut encoder: DescriptorEncoder) -> Result<(), std::fmt::Error> {
+        let now = self.clock.now_ns();
+        let oldest = self.oldest_updates();
+        let seconds = |ns: u64| ns as f64 / 1e9;
+        let mut family = encoder.encode_descriptor(
+            "gpu_charts_data_freshness_seconds",
+            "Time since a trade or quote of the symbol last arrived, since the start before the first",
+            None,
+            MetricType::Gauge,
+        )?;
+        for (labels, updated) in &oldest {
+            let since = if *updated == 0 { self.started_ns } else { *updated };
+            ConstGauge::new(seconds(now.saturating_sub(since))).encode(family.encode_family(labels)?)?;
+        }
+        let mut family = encoder.encode_descriptor(
+            "gpu_charts_last_update_timestamp",
+            "Unix time in seconds at which a trade or quote of the symbol last arrived, 0 before the first",
+            None,
+            MetricType::Gauge,
+        )?;
+        for (labels, updated) in &oldest {
+            ConstGauge::new(seconds(*updated)).encode(family.encode_family(labels)?)?;
+        }
+        Ok(())
+    }
+}
