@@ -1,0 +1,66 @@
+//! Everything an endpoint bounds, in one struct.
+
+use std::time::Duration;
+
+/// The limits of an accept loop and of the endpoint behind it.
+///
+/// Change single values with struct update syntax:
+///
+/// ```
+/// # use metrics_server::Limits;
+/// let limits = Limits { connections: 4096, ..Limits::default() };
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Connections open at once on **one** listener (default 256); a further one is accepted, closed and counted.
+    ///
+    /// Per listener, so that a flood on a public address cannot lock out a private one. 256 leaves room for a scrape
+    /// beside a flood of a few hundred idle clients, and stays well below the usual 1,024 file descriptors a process
+    /// may open, which recording needs too.
+    pub connections: usize,
+
+    /// How long a client may take to send a request's headers, counted from the connection's opening or from the end
+    /// of the previous response (default 20 s). It therefore is also how long an idle connection is kept.
+    ///
+    /// Longer than Prometheus' usual interval of 15 s, so that a scraper keeps its connection; short enough that
+    /// clients which send a byte now and then do not hold places for long.
+    pub header_read: Duration,
+
+    /// How long a client may refuse to take a single byte of a response before it is cut off (default 30 s).
+    ///
+    /// It bounds the time without any progress, not the transfer: a slow download that advances goes on. Without it a
+    /// client that asks and never reads keeps the whole response in memory.
+    pub write_stall: Duration,
+
+    /// Largest request head, and the response bytes held for one connection, in bytes (default 64 KiB; values below
+    /// 8 KiB count as 8 KiB, which is the least the HTTP parser works with).
+    ///
+    /// Times [`connections`](Self::connections) this is what a flood can make the process hold in buffers: 16 MiB.
+    pub connection_buffer_bytes: usize,
+
+    /// How long requests under way may take to finish once shutdown was asked for (default 5 s); then their
+    /// connections are cut.
+    ///
+    /// Supervisors kill after 10 s by default (Docker; systemd waits longer), and the data that is still to be
+    /// flushed has priority over a slow client.
+    pub drain: Duration,
+
+    /// Scrapes that are being encoded or wait for their turn (default 4); a further one is answered 503 and counted.
+    ///
+    /// Expositions are encoded one after the other, so waiting ones only add delay: four cover two Prometheus
+    /// replicas and two people with curl, and a fifth would likely miss its scrape timeout anyway.
+    pub scrapes_in_flight: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 256,
+            header_read: Duration::from_secs(20),
+            write_stall: Duration::from_secs(30),
+            connection_buffer_bytes: 64 * 1024,
+            drain: Duration::from_secs(5),
+            scrapes_in_flight: 4,
+        }
+    }
+}
