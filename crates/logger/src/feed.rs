@@ -125,10 +125,10 @@ impl Feed {
                     let opened = Instant::now();
                     let ended = connection.carry(&mut self, shutdown).await;
                     self.status.lost();
-                    self.forget_quotes().await;
                     if let Ended::Shutdown = ended {
                         return;
                     }
+                    self.forget_quotes().await;
                     self.report(&ended);
                     if opened.elapsed() >= PROVEN_AFTER {
                         backoff.reset();

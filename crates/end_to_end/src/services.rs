@@ -1,0 +1,77 @@
+//! The logger and the server, in this process, on free ports.
+
+use std::{fs, net::SocketAddr, path::Path};
+
+use logger::{Clock, LoggerError, Service, cli::RunArgs};
+use prometheus_client::registry::Registry;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use ultra_low_latency_server_chunked_parallel::{Config as ServerConfig, Limits, Server};
+
+/// A running logger.
+pub struct Logger {
+    /// Where its metrics are.
+    pub metrics: SocketAddr,
+    shutdown: CancellationToken,
+    running: JoinHandle<Result<(), LoggerError>>,
+}
+
+impl Logger {
+    /// Starts a logger with a configuration file's text.
+    pub async fn start(yaml: &str, data: &Path, clock: Clock) -> Logger {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::write(&file, yaml).unwrap();
+        let args = RunArgs {
+            config: Some(file.path().to_owned()),
+            data_path: Some(data.to_owned()),
+            metrics_listen: vec!["127.0.0.1:0".to_owned()],
+            ..RunArgs::default()
+        };
+        let config = logger::Config::load(&args).unwrap();
+        let service = Service::prepare(config, Registry::default(), clock).await.unwrap();
+        let (metrics, shutdown) = (service.metrics_addrs()[0], CancellationToken::new());
+        let running = tokio::spawn(service.run(shutdown.clone()));
+        Logger { metrics, shutdown, running }
+    }
+
+    /// Ends it as SIGTERM would.
+    pub async fn stop(self) {
+        self.shutdown.cancel();
+        self.running.await.unwrap().unwrap();
+    }
+}
+
+/// A running data server.
+pub struct DataServer {
+    /// Where the data API is.
+    pub data: SocketAddr,
+    /// Where its metrics are.
+    pub metrics: SocketAddr,
+    shutdown: CancellationToken,
+    running: JoinHandle<Result<(), ultra_low_latency_server_chunked_parallel::ServerError>>,
+}
+
+impl DataServer {
+    /// Starts a server on a data directory.
+    pub async fn start(data: &Path) -> DataServer {
+        let config = ServerConfig {
+            listen: "127.0.0.1:0".parse().unwrap(),
+            metrics_listen: vec!["127.0.0.1:0".parse().unwrap()],
+            data_path: data.to_owned(),
+            log: "info".to_owned(),
+            warn_plain: false,
+            limits: Limits::default(),
+        };
+        let server = Server::bind(&config, Registry::default()).await.unwrap();
+        let (data, metrics) = (server.data_addr(), server.metrics_addrs()[0]);
+        let shutdown = CancellationToken::new();
+        let running = tokio::spawn(server.run(shutdown.clone()));
+        DataServer { data, metrics, shutdown, running }
+    }
+
+    /// Ends it as SIGTERM would.
+    pub async fn stop(self) {
+        self.shutdown.cancel();
+        self.running.await.unwrap().unwrap();
+    }
+}

@@ -1,0 +1,208 @@
+//! The logger as a process: killed at random moments under load, and ended properly.
+#![allow(clippy::unwrap_used)]
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    net::SocketAddr,
+    path::Path,
+    time::Duration,
+};
+
+use end_to_end::{
+    data::{Columns, MD, TRADES},
+    ledger,
+    metrics::{Scrape, wait_for},
+    program::{Program, built, free_address},
+    services::DataServer,
+};
+use exchange_simulator::{Config, MessageKind, Simulator, settle};
+use logger::Clock;
+use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
+
+const S: u64 = 1_000_000_000;
+/// The default flush interval, and what a busy machine may add to it.
+const UNFLUSHED_NS: u64 = S;
+const KILLS: u32 = 8;
+const VENUES: [&str; 2] = ["coinbase", "binance"];
+
+fn now_ns() -> u64 {
+    Clock::system().now_ns()
+}
+
+fn start(directory: &Path, metrics: SocketAddr) -> Program {
+    let (config, data) = (directory.join("logger.yaml"), directory.join("data"));
+    let args = [
+        "run",
+        "--config",
+        config.to_str().unwrap(),
+        "--data-path",
+        data.to_str().unwrap(),
+        "--metrics-listen",
+        &metrics.to_string(),
+    ];
+    Program::start(&built("logger"), &args, &directory.join("logger.log"))
+}
+
+async fn wait_until_connected(metrics: SocketAddr) {
+    for exchange in VENUES {
+        let status = format!(r#"gpu_charts_exchange_connection_status{{exchange="{exchange}"}}"#);
+        wait_for(metrics, &status, |value| value == 1.0).await;
+    }
+}
+
+/// Every column of a day holds the same number of rows, and no file ends inside one.
+fn check_lengths(data: &Path) {
+    let mut checked = 0;
+    for exchange in VENUES {
+        for symbol in fs::read_dir(data.join(exchange)).unwrap() {
+            for (table, columns) in [("MD", &MD[..]), ("TRADES", &TRADES[..])] {
+                let directory = symbol.as_ref().unwrap().path().join(table);
+                let mut rows: BTreeMap<String, BTreeSet<u64>> = BTreeMap::new();
+                for entry in fs::read_dir(&directory).unwrap() {
+                    let entry = entry.unwrap();
+                    let name = entry.file_name().into_string().unwrap();
+                    let Some((column, day)) = name.strip_suffix(".bin").and_then(|name| name.split_once('.')) else {
+                        continue;
+                    };
+                    let width = match column {
+                        "maker_order_id" | "taker_order_id" => 16,
+                        "id" | "event_id" => 8,
+                        name if name.ends_with("_ns") || name.ends_with("_f64") => 8,
+                        _ => 4,
+                    };
+                    let length = entry.metadata().unwrap().len();
+                    assert_eq!(length % width, 0, "{name} ends inside a row");
+                    rows.entry(day.to_owned()).or_default().insert(length / width);
+                    assert!(columns.contains(&column), "{name}");
+                }
+                for (day, rows) in rows {
+                    assert_eq!(rows.len(), 1, "columns of {} {day} differ: {rows:?}", directory.display());
+                    checked += 1;
+                }
+            }
+        }
+    }
+    assert!(checked >= 40, "two venues of ten symbols with two tables: {checked}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn kill_9_loses_at_most_what_was_not_flushed() {
+    let seed = now_ns();
+    println!("seed {seed}");
+    let mut random = StdRng::seed_from_u64(seed);
+    let simulator =
+        Simulator::start(Config { seed, rate: 2_000.0, keep_ledger_in_memory: true, ..Config::default() })
+            .await
+            .unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    fs::write(directory.path().join("logger.yaml"), simulator.logger_config()).unwrap();
+    let data = directory.path().join("data");
+    let metrics = free_address();
+
+    let mut kills = Vec::new();
+    for _ in 0..KILLS {
+        let mut logger = start(directory.path(), metrics);
+        wait_until_connected(metrics).await;
+        tokio::time::sleep(Duration::from_millis(random.random_range(0..1_800))).await;
+        assert!(logger.is_running(), "{}", logger.log());
+        kills.push(now_ns());
+        logger.kill();
+    }
+    let mut logger = start(directory.path(), metrics);
+    wait_until_connected(metrics).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let gaps = Scrape::of(metrics).await.unwrap().sum("gpu_charts_data_gaps_total", "");
+    assert!(gaps > 0.0, "what happened while the logger was dead is told");
+    simulator.pause_market();
+    let messages = settle(&simulator.ledger());
+    // Nothing comes any more: what was sent has arrived once the counter stands still for a while.
+    let mut received = 0.0;
+    loop {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        let now = Scrape::of(metrics).await.unwrap().sum("gpu_charts_trades_processed_total", "");
+        if now == received {
+            break;
+        }
+        received = now;
+    }
+    assert!(logger.terminate().success(), "{}", logger.log());
+    assert!(logger.log().contains("all rows are on disk"), "{}", logger.log());
+    check_lengths(&data);
+
+    let server = DataServer::start(&data).await;
+    let range = (now_ns() / S - 86_400, now_ns() / S + 86_400);
+    let mut lost = 0;
+    for exchange in VENUES {
+        for symbol in simulator.symbols(exchange) {
+            let table = Columns::get(server.data, exchange, &symbol, "TRADES", &TRADES, range).await;
+            ledger::check_rules(&table, &[("price", "price_f64")]);
+            let ids = table.u64s("id");
+            assert!(ids.is_sorted_by(|a, b| a < b), "{exchange} {symbol}: no trade twice, none out of order");
+            let recorded: BTreeSet<u64> = ids.into_iter().collect();
+            let ours = messages.iter().filter(|message| {
+                message.venue.name() == exchange
+                    && message.symbol.as_deref() == Some(&symbol)
+                    && message.kind == MessageKind::Trade
+                    && !message.connections.is_empty()
+            });
+            for message in ours {
+                if recorded.contains(&message.id.unwrap()) {
+                    continue;
+                }
+                lost += 1;
+                let excused = kills.iter().any(|kill| {
+                    (kill.saturating_sub(UNFLUSHED_NS)..kill + UNFLUSHED_NS).contains(&message.sent_ns)
+                });
+                assert!(excused, "{exchange} {symbol}: lost, though it was flushed long ago: {message:?}");
+            }
+            let md = Columns::get(server.data, exchange, &symbol, "MD", &MD, range).await;
+            ledger::check_rules(&md, &[("best_bid", "best_bid_f64")]);
+        }
+    }
+    println!("{} messages, {KILLS} kills, {lost} trades lost that no flush had reached", messages.len());
+    server.stop().await;
+    simulator.shutdown().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sigterm_leaves_nothing_in_memory() {
+    let simulator =
+        Simulator::start(Config { rate: 1_000.0, keep_ledger_in_memory: true, ..Config::default() }).await.unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    // With a flush only every minute, all that is in the files was brought there by the end.
+    let config = format!("flush_interval: 1m\n{}", simulator.logger_config());
+    fs::write(directory.path().join("logger.yaml"), config).unwrap();
+    let metrics = free_address();
+    let mut logger = start(directory.path(), metrics);
+    wait_until_connected(metrics).await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    simulator.pause_market();
+    let messages = settle(&simulator.ledger());
+    let trades: BTreeSet<_> = messages
+        .iter()
+        .filter(|message| message.kind == MessageKind::Trade && !message.connections.is_empty())
+        .map(|message| (message.venue, message.symbol.clone(), message.id))
+        .collect();
+    let processed = || async {
+        let processed = Scrape::of(metrics).await?.sum("gpu_charts_trades_processed_total", "");
+        (processed >= trades.len() as f64).then_some(())
+    };
+    end_to_end::eventually("all trades in memory", Duration::from_secs(30), processed).await;
+    assert_eq!(Scrape::of(metrics).await.unwrap().sum("gpu_charts_rows_written_total", ""), 0.0);
+    assert!(logger.terminate().success(), "{}", logger.log());
+
+    check_lengths(&directory.path().join("data"));
+    let server = DataServer::start(&directory.path().join("data")).await;
+    let range = (now_ns() / S - 86_400, now_ns() / S + 86_400);
+    let mut rows = 0;
+    for exchange in VENUES {
+        for symbol in simulator.symbols(exchange) {
+            let table = Columns::get(server.data, exchange, &symbol, "TRADES", &["id"], range).await;
+            rows += table.u64s("id").len();
+        }
+    }
+    assert_eq!(rows, trades.len());
+    server.stop().await;
+    simulator.shutdown().await.unwrap();
+}

@@ -1,0 +1,424 @@
+//! The life of a connection, against a venue that does what each test tells it to: every kind of failure is counted under
+//! its own name, is survived, and costs no other message.
+#![allow(clippy::unwrap_used)]
+
+use std::{fs, net::SocketAddr, path::Path, time::Duration};
+
+use futures_util::{SinkExt as _, StreamExt as _};
+use logger::{Clock, Config, LoggerError, Service, cli::RunArgs};
+use prometheus_client::registry::Registry;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpListener, TcpStream},
+    task::JoinHandle,
+    time::{Instant, timeout},
+};
+use tokio_tungstenite::{WebSocketStream, accept_async, tungstenite::Message};
+use tokio_util::sync::CancellationToken;
+
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// A venue's listening socket.
+struct Venue(TcpListener);
+
+/// A connection of the logger, as the venue sees it.
+struct Client(WebSocketStream<TcpStream>);
+
+impl Venue {
+    async fn start() -> Venue {
+        Venue(TcpListener::bind("127.0.0.1:0").await.unwrap())
+    }
+
+    fn config(&self, exchange: &str, symbols: &str) -> String {
+        let address = self.0.local_addr().unwrap();
+        format!("exchanges:\n  {exchange}:\n    ws_url: ws://{address}\n    symbols: [{symbols}]\n")
+    }
+
+    /// The next connection, with its first subscription read.
+    async fn accept(&self) -> Client {
+        let (stream, _) = timeout(DEADLINE, self.0.accept()).await.expect("a connection").unwrap();
+        let mut client = Client(accept_async(stream).await.unwrap());
+        assert!(client.receive().await.to_lowercase().contains("subscribe"));
+        client
+    }
+
+    /// The next connection, subscribed to trades and quotes of BTC-USD at Coinbase.
+    async fn accept_and_acknowledge(&self) -> Client {
+        let mut client = self.accept().await;
+        client.acknowledge(&["BTC-USD"]).await;
+        client
+    }
+}
+
+impl Client {
+    async fn send(&mut self, text: impl Into<String>) {
+        self.0.send(Message::text(text.into())).await.unwrap();
+    }
+
+    async fn receive(&mut self) -> String {
+        loop {
+            match timeout(DEADLINE, self.0.next()).await.expect("a message").unwrap().unwrap() {
+                Message::Text(text) => return text.to_string(),
+                Message::Close(_) => panic!("closed"),
+                _ => {}
+            }
+        }
+    }
+
+    /// Reads until the logger has closed the connection.
+    async fn wait_for_close(mut self) {
+        let closed = async { while let Some(Ok(_)) = self.0.next().await {} };
+        timeout(DEADLINE, closed).await.expect("the logger closes the connection");
+    }
+
+    async fn acknowledge(&mut self, symbols: &[&str]) {
+        let symbols = serde_json::json!(symbols);
+        let channels: Vec<_> = ["matches", "ticker", "heartbeat"]
+            .map(|name| serde_json::json!({"name": name, "product_ids": symbols}))
+            .to_vec();
+        self.send(serde_json::json!({"type": "subscriptions", "channels": channels}).to_string()).await;
+    }
+
+    async fn trade(&mut self, id: u64) {
+        self.send(trade("BTC-USD", id)).await;
+    }
+}
+
+fn trade(symbol: &str, id: u64) -> String {
+    format!(
+        r#"{{"type":"match","trade_id":{id},"time":"2026-11-07T08:19:27.028459Z","product_id":"{symbol}","size":"0.5","price":"100.25","side":"sell"}}"#
+    )
+}
+
+fn ticker(sequence: u64, bid: &str) -> String {
+    format!(
+        r#"{{"type":"ticker","sequence":{sequence},"product_id":"BTC-USD","best_bid":"{bid}","best_bid_size":"1","best_ask":"101.5","best_ask_size":"1","time":"2026-11-07T08:19:27.028459Z"}}"#
+    )
+}
+
+struct Logger {
+    metrics: SocketAddr,
+    shutdown: CancellationToken,
+    running: JoinHandle<Result<(), LoggerError>>,
+}
+
+impl Logger {
+    async fn start(yaml: &str, data: &Path) -> Logger {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::write(&file, yaml).unwrap();
+        let args = RunArgs {
+            config: Some(file.path().to_owned()),
+            data_path: Some(data.to_owned()),
+            metrics_listen: vec!["127.0.0.1:0".to_owned()],
+            ..RunArgs::default()
+        };
+        let config = Config::load(&args).unwrap();
+        let service = Service::prepare(config, Registry::default(), Clock::system()).await.unwrap();
+        let (metrics, shutdown) = (service.metrics_addrs()[0], CancellationToken::new());
+        let running = tokio::spawn(service.run(shutdown.clone()));
+        Logger { metrics, shutdown, running }
+    }
+
+    /// Status line and body of a page.
+    async fn get(&self, path: &str) -> (String, String) {
+        let mut stream = TcpStream::connect(self.metrics).await.unwrap();
+        let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut text = String::new();
+        stream.read_to_string(&mut text).await.unwrap();
+        let (head, body) = text.split_once("\r\n\r\n").unwrap();
+        (head.lines().next().unwrap().to_owned(), body.to_owned())
+    }
+
+    async fn value(&self, series: &str) -> f64 {
+        let (_, text) = self.get("/metrics").await;
+        let value = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' ')?.parse().ok());
+        value.unwrap_or_else(|| panic!("no series {series}"))
+    }
+
+    async fn wait_for(&self, series: &str, expected: f64) {
+        let deadline = Instant::now() + DEADLINE;
+        while self.value(series).await != expected {
+            assert!(Instant::now() < deadline, "{series} is {} and not {expected}", self.value(series).await);
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    async fn wait_for_error(&self, exchange: &str, error_type: &str, expected: f64) {
+        let series = format!(r#"gpu_charts_exchange_errors_total{{exchange="{exchange}",error_type="{error_type}"}}"#);
+        self.wait_for(&series, expected).await;
+    }
+
+    async fn stop(self) {
+        self.shutdown.cancel();
+        timeout(DEADLINE, self.running).await.expect("it ends").unwrap().unwrap();
+    }
+}
+
+const CONNECTED: &str = r#"gpu_charts_exchange_connection_status{exchange="coinbase"}"#;
+const RECONNECTIONS: &str = r#"gpu_charts_exchange_reconnections_total{exchange="coinbase"}"#;
+const TRADES: &str = r#"gpu_charts_trades_processed_total{exchange="coinbase",symbol="BTC-USD"}"#;
+
+/// A logger of one Coinbase symbol and the venue it is connected to.
+async fn coinbase(data: &Path) -> (Venue, Logger, Client) {
+    let venue = Venue::start().await;
+    let logger = Logger::start(&venue.config("coinbase", "BTC-USD"), data).await;
+    let client = venue.accept_and_acknowledge().await;
+    logger.wait_for(CONNECTED, 1.0).await;
+    (venue, logger, client)
+}
+
+#[tokio::test]
+async fn a_connection_counts_once_everything_is_acknowledged() {
+    let data = tempfile::tempdir().unwrap();
+    let venue = Venue::start().await;
+    let logger = Logger::start(&venue.config("coinbase", "BTC-USD, ETH-USD"), data.path()).await;
+    assert_eq!(logger.value(CONNECTED).await, 0.0);
+    assert!(logger.get("/ready").await.0.contains("503"), "no venue is subscribed yet");
+    let mut client = venue.accept().await;
+    client.acknowledge(&["BTC-USD"]).await;
+    client.trade(1).await;
+    logger.wait_for(TRADES, 1.0).await;
+    assert_eq!(logger.value(CONNECTED).await, 0.0, "half of the symbols are not subscribed");
+    client.acknowledge(&["BTC-USD", "ETH-USD"]).await;
+    logger.wait_for(CONNECTED, 1.0).await;
+    assert!(logger.get("/ready").await.0.contains("200"));
+    assert!(logger.get("/health").await.1.contains(r#""status":"ok""#));
+    logger.stop().await;
+}
+
+#[tokio::test]
+async fn a_refused_symbol_does_not_keep_the_others_from_counting() {
+    let data = tempfile::tempdir().unwrap();
+    let venue = Venue::start().await;
+    let logger = Logger::start(&venue.config("coinbase", "BTC-USD, FOO-USD"), data.path()).await;
+    let mut client = venue.accept().await;
+    client.send(r#"{"type":"error","message":"Failed to subscribe","reason":"FOO-USD is not a valid product"}"#).await;
+    client.acknowledge(&["BTC-USD"]).await;
+    logger.wait_for(CONNECTED, 1.0).await;
+    logger.wait_for_error("coinbase", "subscribe", 1.0).await;
+    logger.stop().await;
+}
+
+#[tokio::test]
+async fn an_unanswered_subscription_is_an_error_after_ten_seconds() {
+    let data = tempfile::tempdir().unwrap();
+    let venue = Venue::start().await;
+    let logger = Logger::start(&venue.config("coinbase", "BTC-USD"), data.path()).await;
+    let mut client = venue.accept().await;
+    let deadline = Instant::now() + DEADLINE;
+    let timeouts = r#"gpu_charts_exchange_errors_total{exchange="coinbase",error_type="subscribe_timeout"}"#;
+    let mut id = 0;
+    while logger.value(timeouts).await == 0.0 {
+        assert!(Instant::now() < deadline);
+        id += 1;
+        client.trade(id).await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!(logger.value(CONNECTED).await, 0.0);
+    logger.wait_for(TRADES, id as f64).await;
+    logger.stop().await;
+}
+
+#[tokio::test]
+async fn a_clean_close_is_followed_by_another_connection_at_once() {
+    let data = tempfile::tempdir().unwrap();
+    let (venue, logger, mut client) = coinbase(data.path()).await;
+    client.trade(1).await;
+    client.0.close(None).await.unwrap();
+    client.wait_for_close().await;
+    logger.wait_for(CONNECTED, 0.0).await;
+    let mut client = venue.accept_and_acknowledge().await;
+    logger.wait_for(CONNECTED, 1.0).await;
+    client.trade(2).await;
+    logger.wait_for(TRADES, 2.0).await;
+    assert_eq!(logger.value(RECONNECTIONS).await, 1.0);
+    logger.wait_for_error("coinbase", "closed", 1.0).await;
+    logger.stop().await;
+}
+
+#[tokio::test]
+async fn a_broken_connection_is_survived() {
+    let data = tempfile::tempdir().unwrap();
+    let (venue, logger, client) = coinbase(data.path()).await;
+    // Without a close frame.
+    drop(client);
+    logger.wait_for_error("coinbase", "broken", 1.0).await;
+    let _client = venue.accept_and_acknowledge().await;
+    logger.wait_for(CONNECTED, 1.0).await;
+    logger.stop().await;
+}
+
+#[tokio::test]
+async fn a_silent_connection_is_given_up() {
+    let data = tempfile::tempdir().unwrap();
+    let (venue, logger, client) = coinbase(data.path()).await;
+    // The venue does not even read: pings stay unanswered.
+    let held = client;
+    logger.wait_for_error("coinbase", "silence", 1.0).await;
+    assert_eq!(logger.value(CONNECTED).await, 0.0);
+    let _client = venue.accept_and_acknowledge().await;
+    logger.wait_for(CONNECTED, 1.0).await;
+    drop(held);
+    logger.stop().await;
+}
+
+#[tokio::test]
+async fn pings_are_answered() {
+    let data = tempfile::tempdir().unwrap();
+    let (_venue, logger, mut client) = coinbase(data.path()).await;
+    client.0.send(Message::Ping("payload".into())).await.unwrap();
+    let pong = timeout(DEADLINE, client.0.next()).await.unwrap().unwrap().unwrap();
+    assert_eq!(pong, Message::Pong("payload".into()));
+    logger.stop().await;
+}
+
+#[tokio::test]
+async fn a_venue_that_is_away_is_tried_again() {
+    let data = tempfile::tempdir().unwrap();
+    let venue = Venue::start().await;
+    let logger = Logger::start(&venue.config("coinbase", "BTC-USD"), data.path()).await;
+    for _ in 0..2 {
+        // Not a WebSocket server: the handshake fails.
+        let (mut stream, _) = timeout(DEADLINE, venue.0.accept()).await.unwrap().unwrap();
+        stream.write_all(b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n").await.unwrap();
+    }
+    logger.wait_for_error("coinbase", "connect", 2.0).await;
+    let _client = venue.accept_and_acknowledge().await;
+    logger.wait_for(CONNECTED, 1.0).await;
+    assert_eq!(logger.value(RECONNECTIONS).await, 0.0, "it had not been connected before");
+    logger.stop().await;
+}
+
+#[tokio::test]
+async fn frames_that_are_not_understood_are_counted_and_cost_nothing_else() {
+    let data = tempfile::tempdir().unwrap();
+    let (_venue, logger, mut client) = coinbase(data.path()).await;
+    client.send("{\"type\":\"match\",\"trade_id\":").await;
+    client.send(trade("BTC-USD", 1).replace("100.25", "NaN")).await;
+    client.send(trade("ETH-USD", 1)).await;
+    client.send(trade("BTC-USD", 1).replace("2026-11-07T08:19:27.028459Z", "0001-01-01T00:00:00Z")).await;
+    client.send(trade("BTC-USD", 2).replace("100.25", "0.30000000000000001")).await;
+    client.send(ticker(10, "100.5")).await;
+    client.send(ticker(9, "100.0")).await;
+    client.trade(2).await;
+    client.trade(6).await;
+    client.trade(4).await;
+    client.send(r#"{"type":"heartbeat","sequence":90,"last_trade_id":6,"product_id":"BTC-USD"}"#).await;
+    logger.wait_for(r#"gpu_charts_exchange_messages_total{exchange="coinbase",message_type="heartbeat"}"#, 1.0).await;
+    logger.wait_for(TRADES, 4.0).await;
+    logger.wait_for(r#"gpu_charts_parse_errors_total{exchange="coinbase"}"#, 2.0).await;
+    for (error_type, count) in [("decode", 2.0), ("unknown_symbol", 1.0), ("event_time", 1.0), ("stale_quote", 1.0)] {
+        logger.wait_for_error("coinbase", error_type, count).await;
+    }
+    logger.wait_for(r#"gpu_charts_inexact_values_total{exchange="coinbase"}"#, 1.0).await;
+    logger.wait_for(r#"gpu_charts_duplicates_total{exchange="coinbase"}"#, 1.0).await;
+    logger.wait_for(r#"gpu_charts_data_gaps_total{exchange="coinbase",symbol="BTC-USD"}"#, 3.0).await;
+    logger.wait_for(r#"gpu_charts_data_gaps_filled_total{exchange="coinbase",symbol="BTC-USD"}"#, 1.0).await;
+    logger.wait_for(r#"gpu_charts_exchange_messages_total{exchange="coinbase",message_type="trade"}"#, 6.0).await;
+    logger.wait_for(r#"gpu_charts_exchange_messages_total{exchange="coinbase",message_type="quote"}"#, 2.0).await;
+    logger.wait_for(r#"gpu_charts_rows_written_total{exchange="coinbase",table="TRADES"}"#, 4.0).await;
+    // A quote, and the two trades after it.
+    logger.wait_for(r#"gpu_charts_rows_written_total{exchange="coinbase",table="MD"}"#, 3.0).await;
+    logger.wait_for(r#"gpu_charts_data_bytes_written_total{exchange="coinbase",table="MD"}"#, 3.0 * 104.0).await;
+    logger.wait_for("gpu_charts_open_files", 29.0).await;
+    logger.wait_for("gpu_charts_pending_bytes", 0.0).await;
+    assert!(logger.value("gpu_charts_flush_duration_seconds_count").await > 0.0);
+    assert!(logger.value("gpu_charts_write_queue_capacity").await > 0.0);
+    assert_eq!(logger.value("gpu_charts_write_queue_depth").await, 0.0);
+    assert_eq!(logger.value(CONNECTED).await, 1.0);
+    logger.stop().await;
+}
+
+#[tokio::test]
+async fn a_binary_frame_ends_the_connection() {
+    let data = tempfile::tempdir().unwrap();
+    let (venue, logger, mut client) = coinbase(data.path()).await;
+    client.0.send(Message::binary(vec![1, 2, 3])).await.unwrap();
+    client.wait_for_close().await;
+    logger.wait_for_error("coinbase", "protocol", 1.0).await;
+    let _client = venue.accept_and_acknowledge().await;
+    logger.stop().await;
+}
+
+#[tokio::test]
+async fn an_announced_shutdown_is_no_error() {
+    let data = tempfile::tempdir().unwrap();
+    let venue = Venue::start().await;
+    let logger = Logger::start(&venue.config("binance", "BTCUSDT"), data.path()).await;
+    let mut client = venue.accept().await;
+    client.send(r#"{"result":null,"id":1}"#).await;
+    logger.wait_for(r#"gpu_charts_exchange_connection_status{exchange="binance"}"#, 1.0).await;
+    client.send(r#"{"e":"serverShutdown","E":1770123456789}"#).await;
+    client.wait_for_close().await;
+    let _client = venue.accept().await;
+    logger.wait_for(r#"gpu_charts_exchange_reconnections_total{exchange="binance"}"#, 1.0).await;
+    for error_type in ["closed", "broken", "protocol"] {
+        logger.wait_for_error("binance", error_type, 0.0).await;
+    }
+    logger.stop().await;
+}
+
+#[tokio::test]
+async fn freshness_rises_while_nothing_comes() {
+    let data = tempfile::tempdir().unwrap();
+    let (_venue, logger, mut client) = coinbase(data.path()).await;
+    let freshness = r#"gpu_charts_data_freshness_seconds{exchange="coinbase",symbol="BTC-USD"}"#;
+    let updated = r#"gpu_charts_last_update_timestamp{exchange="coinbase",symbol="BTC-USD"}"#;
+    assert_eq!(logger.value(updated).await, 0.0);
+    let before = logger.value(freshness).await;
+    client.trade(1).await;
+    logger.wait_for(TRADES, 1.0).await;
+    let first = logger.value(freshness).await;
+    assert!(logger.value(updated).await > 1.7e9);
+    let second = logger.value(freshness).await;
+    assert!(second > first, "{second} after {first}");
+    assert!(first < before + DEADLINE.as_secs_f64());
+    logger.stop().await;
+}
+
+/// The disk refuses: rows wait in memory, the health page says so, and recording goes on when the disk is back.
+#[tokio::test]
+async fn a_failing_disk_degrades_and_recovers_without_loss() {
+    let data = tempfile::tempdir().unwrap();
+    let (_venue, logger, mut client) = coinbase(data.path()).await;
+    // A file where the exchange's directory should be.
+    let obstacle = data.path().join("coinbase");
+    fs::write(&obstacle, "").unwrap();
+    for id in 1..=10 {
+        client.trade(id).await;
+    }
+    let deadline = Instant::now() + DEADLINE;
+    loop {
+        let (status, body) = logger.get("/health").await;
+        assert!(status.contains("200"), "a restart would lose what is in memory: {status}");
+        if body.contains("degraded") {
+            assert!(body.contains("coinbase/BTC-USD"), "the reason names the file: {body}");
+            break;
+        }
+        assert!(Instant::now() < deadline);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert!(logger.get("/ready").await.0.contains("503"));
+    assert!(logger.value("gpu_charts_write_errors_total").await > 0.0);
+    assert_eq!(logger.value("gpu_charts_pending_bytes").await, 10.0 * 92.0);
+    fs::remove_file(&obstacle).unwrap();
+    logger.wait_for(r#"gpu_charts_rows_written_total{exchange="coinbase",table="TRADES"}"#, 10.0).await;
+    assert!(logger.get("/health").await.1.contains(r#""status":"ok""#));
+    assert!(logger.get("/ready").await.0.contains("200"));
+    assert_eq!(logger.value(r#"gpu_charts_rows_dropped_total{exchange="coinbase",reason="shutdown"}"#).await, 0.0);
+    logger.stop().await;
+}
+
+/// The end comes while the disk still refuses: the rows are counted as lost, and the exit says so.
+#[tokio::test]
+async fn rows_that_cannot_be_written_at_the_end_are_an_error() {
+    let data = tempfile::tempdir().unwrap();
+    let (_venue, logger, mut client) = coinbase(data.path()).await;
+    fs::write(data.path().join("coinbase"), "").unwrap();
+    client.trade(1).await;
+    logger.wait_for(TRADES, 1.0).await;
+    logger.shutdown.cancel();
+    let error = timeout(DEADLINE, logger.running).await.unwrap().unwrap().unwrap_err();
+    assert!(matches!(error, LoggerError::Unwritten { rows: 1, .. }), "{error}");
+}
