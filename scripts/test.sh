@@ -1,0 +1,89 @@
+#!/usr/bin/env bash
+# Usage: scripts/test.sh [--fast]
+#
+# Everything that has to hold before a change is taken: configuration files, scripts, format, lints, licences and
+# sources of dependencies, build, tests. Installs the tools this needs from the distribution. The first failed step ends
+# it, named and with the tail of its output.
+#
+#   --fast  without clippy and cargo-deny, for the loop of edit and test
+
+# shellcheck source=scripts/lib.sh
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+fast=''
+while (($#)); do
+  case $1 in
+    -h | --help) usage "${BASH_SOURCE[0]}"; exit 0 ;;
+    --fast) fast=1 ;;
+    *) usage_error "unknown argument $1" ;;
+  esac
+  shift
+done
+
+# 0.20 reads the lock file's version 4 and edition 2024.
+CARGO_DENY_VERSION=0.20.2
+COMPOSE_FILE=docker-compose.monitoring-pull.yml
+
+cd "$ROOT"
+need_tools prometheus:prometheus promtool:prometheus prometheus-alertmanager:prometheus-alertmanager \
+  amtool:prometheus-alertmanager shellcheck:shellcheck jq:jq curl:curl docker-compose:docker-compose
+command -v cargo >/dev/null || die "cargo is needed: install Rust, see README.md"
+
+check_scripts() { shellcheck -x scripts/*.sh .ci/run; }
+
+check_prometheus() {
+  promtool check config prometheus/prometheus.yml
+  promtool test rules prometheus/rules/tests/*.yml
+  scripts/native-prometheus-config.sh "$STEP_DIR/native.yml"
+}
+
+check_alertmanager() {
+  amtool check-config prometheus/alertmanager.yml
+  # Critical pages; all else, also what carries no severity at all, reaches somebody.
+  local route=(amtool config routes test --config.file=prometheus/alertmanager.yml)
+  "${route[@]}" --verify.receivers=critical alertname=ExchangeDisconnected severity=critical
+  "${route[@]}" --verify.receivers=default alertname=DataStale severity=warning
+  "${route[@]}" --verify.receivers=default alertname=Anything
+}
+
+check_dashboards() {
+  local file
+  for file in grafana/dashboards/*.json; do
+    # Each panel that shows something has a query, a unit and a description; ids are unique; no data source is wired in.
+    jq -e '
+      [.. | objects | select(.targets? and .type? != "row")] as $panels
+      | ($panels | length > 0)
+        and (.uid | type == "string") and (.title | length > 0) and .id == null
+        and ($panels | all(.title != "" and .description != "" and .fieldConfig.defaults.unit != null))
+        and ($panels | all(.targets | length > 0 and all(.expr != "" and .datasource.uid == "${datasource}")))
+        and ([.panels[], (.panels[].panels? // [])[]] | map(.id) | length == (unique | length))
+    ' "$file" >/dev/null || { echo "$file: a panel lacks query, unit, description or unique id" >&2; return 1; }
+  done
+}
+
+check_compose() { docker-compose -f "$COMPOSE_FILE" config -q; }
+
+check_dependencies() {
+  if ! cargo deny --version >/dev/null 2>&1; then
+    echo "cargo-deny is missing: cargo install cargo-deny --version $CARGO_DENY_VERSION --locked (about 4 minutes)"
+    cargo install cargo-deny --version "$CARGO_DENY_VERSION" --locked
+  fi
+  # Not `advisories`: that needs the advisory database from the network; run it where that can be fetched.
+  cargo deny --locked check bans licenses sources
+}
+
+step "scripts" check_scripts
+step "Prometheus" check_prometheus
+step "Alertmanager" check_alertmanager
+step "dashboards" check_dashboards
+step "compose" check_compose
+step "format" cargo fmt --all --check
+if [[ ! $fast ]]; then
+  step "lints" cargo clippy --locked --workspace --all-targets -- -D warnings
+  step "dependencies" check_dependencies
+fi
+step "build" cargo build --locked --workspace --all-targets
+step "tests" cargo test --locked --workspace
+
+say "== all passed"
+step_summary
