@@ -9,6 +9,7 @@ pub mod http;
 pub mod ledger;
 pub mod metrics;
 pub mod program;
+pub mod prometheus;
 pub mod services;
 
 use std::{

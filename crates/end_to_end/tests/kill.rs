@@ -1,5 +1,5 @@
 //! The logger as a process: killed at random moments under load, and ended properly.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 use std::{
     collections::{BTreeMap, BTreeSet},

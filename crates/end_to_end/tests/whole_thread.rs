@@ -1,5 +1,5 @@
 //! Simulator → logger → files → server → client, compared with the simulator's ledger row by row.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 

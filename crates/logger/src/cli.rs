@@ -1,8 +1,10 @@
 //! The command line.
 
-use std::path::PathBuf;
+use std::{ffi::OsString, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand};
+
+use crate::Config;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -51,7 +53,44 @@ pub struct RunArgs {
     /// Address of /metrics, /health and /ready, repeatable; replaces the port
     #[arg(long, value_name = "HOST:PORT")]
     pub metrics_listen: Vec<String>,
+    /// Web configuration of the metrics endpoint: not in this version yet
+    #[arg(long, env = "WEB_CONFIG_FILE", value_name = "FILE")]
+    pub web_config: Option<PathBuf>,
     /// Print the effective configuration and exit
     #[arg(long)]
     pub print_config: bool,
+}
+
+/// What a command line asks for.
+pub enum Invocation {
+    /// Record with this configuration.
+    Record(Box<Config>),
+    /// Print this and end.
+    Print(String),
+}
+
+/// Understands a command line, with the environment and the configuration file.
+///
+/// # Errors
+/// The message for whoever typed it.
+pub fn invocation(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation, String> {
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) if error.use_stderr() => return Err(error.to_string()),
+        Err(help) => return Ok(Invocation::Print(help.to_string())),
+    };
+    let check_only = matches!(cli.command, Some(Command::CheckConfig(_)));
+    let args = match cli.command {
+        None => cli.run,
+        Some(Command::Run(args) | Command::CheckConfig(args)) => args,
+    };
+    let config = Config::load(&args).map_err(|error| format!("logger: {error}"))?;
+    if args.print_config {
+        let yaml = serde_saphyr::to_string(&config).map_err(|error| format!("logger: {error}"))?;
+        return Ok(Invocation::Print(yaml));
+    }
+    if check_only {
+        return Ok(Invocation::Print("the configuration is fine\n".to_owned()));
+    }
+    Ok(Invocation::Record(Box::new(config)))
 }

@@ -23,7 +23,7 @@ pub(crate) enum Fact {
 }
 
 /// A trade, as [`exchange_protocol::Trade`] without what borrows.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct TradeFact {
     pub(crate) first_id: u64,
     pub(crate) id: u64,
@@ -37,7 +37,7 @@ pub(crate) struct TradeFact {
 }
 
 /// A quote, as [`exchange_protocol::Quote`] without what borrows; NaN where a side is empty or a size unknown.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct QuoteFact {
     pub(crate) update_id: u64,
     pub(crate) event_ns: u64,

@@ -77,7 +77,7 @@ impl Service {
         let component = health.component("recorder", Some(RECORDER_DEADLINE));
         // Recovery reads and cuts files: not on a thread that serves requests.
         let opening = tokio::task::spawn_blocking(move || {
-            let options = Options { open_files: recording.open_files, ..Options::default() };
+            let options = Options { open_files: open_files(recording.open_files), ..Options::default() };
             let store = Store::open(&recording.data_path, options)?;
             report_recovery(&store);
             Recorder::new(store, recording, clock, &symbols, metrics, component)
@@ -155,6 +155,16 @@ async fn within<T>(grace: Duration, part: &'static str, ending: impl Future<Outp
 
 fn ended(part: &'static str, error: &JoinError) -> LoggerError {
     LoggerError::PartEnded { part, reason: error.to_string() }
+}
+
+/// Column files to keep open: half of what the process may open is left to connections and scrapes.
+fn open_files(wanted: usize) -> usize {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    let allowed = limit.and_then(|limit| usize::try_from(limit / 2).ok()).unwrap_or(usize::MAX);
+    if allowed < wanted {
+        warn!(wanted, allowed, "open_files is more than half of what the process may open (ulimit -n); lowered");
+    }
+    wanted.min(allowed)
 }
 
 fn report_recovery(store: &Store) {

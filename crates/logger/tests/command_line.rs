@@ -1,4 +1,5 @@
 //! Exit codes and messages of the program: what is wrong, where, and what would be right.
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 use std::{
     fs,
@@ -48,6 +49,7 @@ fn wrong_configurations_are_named() {
     refused(&["--exchanges", "mtgox"], "{}\n", &["--exchanges: `mtgox`"]);
     refused(&["--metrics-port", "99999"], "{}\n", &["--metrics-port", "99999"]);
     refused(&["--config", "/nowhere.yaml"], "{}\n", &["cannot read the configuration /nowhere.yaml"]);
+    refused(&["--web-config", "web.yml"], "{}\n", &["--web-config", "not in this version"]);
     refused(&["--frobnicate"], "{}\n", &["--frobnicate"]);
 }
 

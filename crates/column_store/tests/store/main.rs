@@ -1,4 +1,5 @@
 //! The store from outside: real files in temporary directories.
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 mod crash;
 mod failing_disk;

@@ -1,4 +1,5 @@
 //! The decoders from outside: frames in, events out.
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 mod binance;
 mod captures;
