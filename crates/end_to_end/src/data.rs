@@ -6,13 +6,38 @@ use crate::http;
 
 /// Columns of `MD`, as documented, in any order.
 pub const MD: [&str; 17] = [
-    "time", "nanos", "price", "volume", "side", "best_bid", "best_ask", "kind", "event_id", "event_ns", "receive_ns",
-    "price_f64", "volume_f64", "best_bid_f64", "best_ask_f64", "bid_size_f64", "ask_size_f64",
+    "time",
+    "nanos",
+    "price",
+    "volume",
+    "side",
+    "best_bid",
+    "best_ask",
+    "kind",
+    "event_id",
+    "event_ns",
+    "receive_ns",
+    "price_f64",
+    "volume_f64",
+    "best_bid_f64",
+    "best_ask_f64",
+    "bid_size_f64",
+    "ask_size_f64",
 ];
 /// Columns of `TRADES`, as documented, in any order.
 pub const TRADES: [&str; 12] = [
-    "id", "time", "nanos", "price", "size", "side", "maker_order_id", "taker_order_id", "event_ns", "receive_ns",
-    "price_f64", "size_f64",
+    "id",
+    "time",
+    "nanos",
+    "price",
+    "size",
+    "side",
+    "maker_order_id",
+    "taker_order_id",
+    "event_ns",
+    "receive_ns",
+    "price_f64",
+    "size_f64",
 ];
 
 /// The columns of an answer.

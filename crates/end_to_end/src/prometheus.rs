@@ -52,7 +52,9 @@ impl Prometheus {
         let json: Value = serde_json::from_slice(&answer.body).unwrap();
         assert_eq!(json["status"], "success", "{expression}: {}", answer.text());
         let samples = json["data"]["result"].as_array().unwrap().iter();
-        samples.map(|sample| (sample["metric"].clone(), sample["value"][1].as_str().unwrap().parse().unwrap())).collect()
+        samples
+            .map(|sample| (sample["metric"].clone(), sample["value"][1].as_str().unwrap().parse().unwrap()))
+            .collect()
     }
 
     /// The single value of a query, if it has one.

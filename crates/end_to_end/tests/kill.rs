@@ -91,10 +91,9 @@ async fn kill_9_loses_at_most_what_was_not_flushed() {
     let seed = now_ns();
     println!("seed {seed}");
     let mut random = StdRng::seed_from_u64(seed);
-    let simulator =
-        Simulator::start(Config { seed, rate: 2_000.0, keep_ledger_in_memory: true, ..Config::default() })
-            .await
-            .unwrap();
+    let simulator = Simulator::start(Config { seed, rate: 2_000.0, keep_ledger_in_memory: true, ..Config::default() })
+        .await
+        .unwrap();
     let directory = tempfile::tempdir().unwrap();
     fs::write(directory.path().join("logger.yaml"), simulator.logger_config()).unwrap();
     let data = directory.path().join("data");
@@ -151,9 +150,9 @@ async fn kill_9_loses_at_most_what_was_not_flushed() {
                     continue;
                 }
                 lost += 1;
-                let excused = kills.iter().any(|kill| {
-                    (kill.saturating_sub(UNFLUSHED_NS)..kill + UNFLUSHED_NS).contains(&message.sent_ns)
-                });
+                let excused = kills
+                    .iter()
+                    .any(|kill| (kill.saturating_sub(UNFLUSHED_NS)..kill + UNFLUSHED_NS).contains(&message.sent_ns));
                 assert!(excused, "{exchange} {symbol}: lost, though it was flushed long ago: {message:?}");
             }
             let md = Columns::get(server.data, exchange, &symbol, "MD", &MD, range).await;

@@ -215,7 +215,8 @@ const CONTRACT: [&str; 40] = [
 fn metric_names(text: &str) -> BTreeSet<String> {
     let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
     let ours = words.filter(|word| {
-        ["gpu_charts_", "process_", "metrics_server_"].iter().any(|prefix| word.starts_with(prefix)) && *word != "metrics_server_"
+        ["gpu_charts_", "process_", "metrics_server_"].iter().any(|prefix| word.starts_with(prefix))
+            && *word != "metrics_server_"
     });
     ours.map(str::to_owned).collect()
 }

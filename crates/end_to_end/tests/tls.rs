@@ -27,7 +27,8 @@ async fn records_over_tls_and_refuses_an_unknown_certificate() {
     logger.stop().await;
 
     // The same without the certificate: nothing is trusted that the system does not know.
-    let without: String = config.lines().filter(|line| !line.contains("ca_file")).map(|line| format!("{line}\n")).collect();
+    let without: String =
+        config.lines().filter(|line| !line.contains("ca_file")).map(|line| format!("{line}\n")).collect();
     let logger = Logger::start(&without, data.path(), Clock::system()).await;
     let errors = r#"gpu_charts_exchange_errors_total{exchange="coinbase",error_type="connect"}"#;
     wait_for(logger.metrics, errors, |errors| errors >= 1.0).await;

@@ -206,7 +206,8 @@ async fn replay(file: PathBuf, exchange: &str, counts: &[(&str, usize)]) {
             }
         }
         found_rows += found.len();
-        let trades: Vec<u64> = expected.iter().filter(|parsed| parsed.price.is_some()).map(|parsed| parsed.id).collect();
+        let trades: Vec<u64> =
+            expected.iter().filter(|parsed| parsed.price.is_some()).map(|parsed| parsed.id).collect();
         let table = Columns::get(server.data, exchange, &symbol, "TRADES", &["id"], always()).await;
         assert_eq!(table.u64s("id"), trades, "{symbol}");
     }

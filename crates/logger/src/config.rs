@@ -214,10 +214,7 @@ fn read(path: &Path) -> Result<File, ConfigError> {
 }
 
 /// The exchanges of the file, or those of `only`; an exchange that the file does not describe records its majors.
-fn exchanges(
-    file: Option<BTreeMap<String, ExchangeFile>>,
-    only: &[String],
-) -> Result<Vec<Exchange>, ConfigError> {
+fn exchanges(file: Option<BTreeMap<String, ExchangeFile>>, only: &[String]) -> Result<Vec<Exchange>, ConfigError> {
     let all = || exchange_protocol::venues().iter().map(|venue| venue.facts().name.to_owned()).collect();
     let mut described = file.unwrap_or_default();
     let names: BTreeSet<String> = if !only.is_empty() {
@@ -256,8 +253,7 @@ fn exchange(venue: &'static dyn Venue, file: ExchangeFile) -> Result<Exchange, C
     if !ws_url.starts_with("ws://") && !ws_url.starts_with("wss://") || !has_host(&ws_url) {
         return Err(value(key("ws_url"), format!("`{ws_url}` is not of the form ws://HOST:PORT or wss://HOST:PORT")));
     }
-    let symbols =
-        file.symbols.unwrap_or_else(|| facts.majors.iter().map(|symbol| (*symbol).to_owned()).collect());
+    let symbols = file.symbols.unwrap_or_else(|| facts.majors.iter().map(|symbol| (*symbol).to_owned()).collect());
     if symbols.is_empty() {
         return Err(value(key("symbols"), "is empty; leave the key away to record the majors"));
     }

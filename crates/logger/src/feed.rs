@@ -26,8 +26,8 @@ use crate::{
 use backoff::Backoff;
 use connection::{Connection, Ended};
 use gate::ConnectGate;
-pub(crate) use status::Venues;
 use status::FeedStatus;
+pub(crate) use status::Venues;
 
 /// A connection that carried its subscriptions this long has proven itself: the next retry is immediate again.
 const PROVEN_AFTER: Duration = Duration::from_secs(30);

@@ -78,11 +78,9 @@ impl Market {
                 venue.duplicates.inc();
                 return Rows::default();
             }
-            Seen::New { missing } if self.id_rule == IdRule::Contiguous && missing > 0 => metrics.gap(missing),
-            Seen::New { .. } => {}
-            Seen::Late { filled } => {
-                metrics.gaps_filled.inc_by(filled);
-            }
+            Seen::New { missing } if self.id_rule == IdRule::Contiguous => metrics.gap(missing),
+            Seen::Late { filled } if self.id_rule == IdRule::Contiguous => metrics.gap_filled(filled),
+            Seen::New { .. } | Seen::Late { .. } => {}
         }
         if !trade.snapshot {
             self.latency(TRADES, trade.event_ns, receive_ns, venue);

@@ -1,16 +1,11 @@
 //! What the logger tells Prometheus. Names and labels are contracts; prometheus-client appends `_total` to counters.
 
-use std::sync::{Arc, atomic::AtomicU64};
+use std::sync::{Arc, OnceLock, atomic::AtomicU64};
 
 use column_store::Table;
 use exchange_protocol::MessageType;
 use prometheus_client::{
-    metrics::{
-        counter::Counter,
-        family::Family,
-        gauge::Gauge,
-        histogram::Histogram,
-    },
+    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
     registry::{Metric, Registry},
 };
 
@@ -135,9 +130,9 @@ pub(crate) struct VenueMetrics {
 
 /// Series of one symbol; those beyond the limit share theirs and have no price-like gauges.
 pub(crate) struct SymbolMetrics {
-    pub(crate) gaps: Counter,
-    pub(crate) gaps_detected: Counter,
-    pub(crate) gaps_filled: Counter,
+    gaps: Counter,
+    gaps_detected: Counter,
+    gaps_filled: Counter,
     pub(crate) trades: Counter,
     /// By taker side: bought, sold.
     pub(crate) volume: [FloatCounter; 2],
@@ -151,6 +146,8 @@ pub(crate) struct SymbolMetrics {
 pub(crate) struct PriceMetrics {
     labels: Labels,
     spread: Family<Labels, FloatGauge>,
+    /// The spread's series once it is there: quotes are too many to look it up for each.
+    spread_series: OnceLock<FloatGauge>,
     vwap: Family<Labels, FloatGauge>,
     vwap_deviation: Family<Labels, FloatGauge>,
 }
@@ -224,11 +221,16 @@ impl SymbolMetrics {
         self.gaps.inc_by(missing);
         self.gaps_detected.inc_by(missing);
     }
+
+    /// Counts events that had been counted as missing and arrived later.
+    pub(crate) fn gap_filled(&self, filled: u64) {
+        self.gaps_filled.inc_by(filled);
+    }
 }
 
 impl PriceMetrics {
     pub(crate) fn spread(&self, ratio: f64) {
-        self.spread.get_or_create_owned(&self.labels).set(ratio);
+        self.spread_series.get_or_init(|| self.spread.get_or_create_owned(&self.labels)).set(ratio);
     }
 
     /// The average and the last price's deviation from it; without trades in the window there is neither.
@@ -321,9 +323,7 @@ impl VenueFamilies {
 
     fn venue(&mut self, exchange: &'static str, symbols: &Symbols) -> VenueMetrics {
         let own = vec![("exchange", exchange.to_owned())];
-        let with = |name: &'static str, value: &str| {
-            vec![("exchange", exchange.to_owned()), (name, value.to_owned())]
-        };
+        let with = |name: &'static str, value: &str| vec![("exchange", exchange.to_owned()), (name, value.to_owned())];
         let counters = |family: &Family<Labels, Counter>, name, values: &[&str]| -> Vec<Counter> {
             values.iter().map(|value| family.get_or_create_owned(&with(name, value))).collect()
         };
@@ -420,6 +420,7 @@ impl SymbolFamilies {
             prices: symbol.is_labelled().then(|| PriceMetrics {
                 labels: labels.clone(),
                 spread: self.spread.clone(),
+                spread_series: OnceLock::new(),
                 vwap: self.vwap.clone(),
                 vwap_deviation: self.vwap_deviation.clone(),
             }),

@@ -27,13 +27,13 @@ const BATCH: usize = 4_096;
 const RESUME_TRADES: u64 = 4_096;
 /// How often gauges that age by themselves are brought up to date.
 const REFRESH: Duration = Duration::from_secs(1);
-/// How often the last flush is tried again before its rows are given up.
-const LAST_FLUSH_TRIES: u32 = 5;
 
 /// Rows in memory and on their way to the disk.
 pub(crate) struct Recorder {
     store: Store,
     recording: Recording,
+    /// How long the last rows are tried to be written at the end.
+    grace: Duration,
     clock: Clock,
     metrics: Arc<Metrics>,
     health: Component,
@@ -41,7 +41,13 @@ pub(crate) struct Recorder {
     symbols: Vec<Recorded>,
     started: Instant,
     bytes_written: u64,
+    /// Why the last flush and the last sync failed.
+    failures: [Option<String>; 2],
 }
+
+/// Indices into `Recorder::failures`.
+const FLUSH: usize = 0;
+const SYNC: usize = 1;
 
 struct Recorded {
     venue: Arc<VenueMetrics>,
@@ -55,6 +61,7 @@ impl Recorder {
     pub(crate) fn new(
         mut store: Store,
         recording: Recording,
+        grace: Duration,
         clock: Clock,
         symbols: &Symbols,
         metrics: Arc<Metrics>,
@@ -75,7 +82,18 @@ impl Recorder {
             });
         }
         let started = Instant::now();
-        Ok(Recorder { store, recording, clock, metrics, health, symbols: recorded, started, bytes_written: 0 })
+        Ok(Recorder {
+            store,
+            recording,
+            grace,
+            clock,
+            metrics,
+            health,
+            symbols: recorded,
+            started,
+            bytes_written: 0,
+            failures: [None, None],
+        })
     }
 
     /// Records until the queue is closed and empty; then everything is flushed and synced. Blocks its thread.
@@ -88,11 +106,13 @@ impl Recorder {
         let mut next_sync = Instant::now() + self.recording.sync_interval;
         let mut next_refresh = Instant::now() + REFRESH;
         self.metrics.recorder.queue_capacity.set(i64::try_from(queue.max_capacity()).unwrap_or(i64::MAX));
+        self.measure_disk();
         self.health.ready();
         loop {
             let wake = next_flush.min(next_refresh).saturating_duration_since(Instant::now());
-            // With too much in memory the queue is left to fill up: the feeds then wait, and nothing is dropped here.
-            if self.store.pending_bytes() < self.recording.memory_limit_bytes {
+            // With too much in memory the queue is left to fill up: the feeds then wait, and nothing is dropped here. When
+            // they are gone, the little that is left in the queue is taken in any case.
+            if self.store.pending_bytes() < self.recording.memory_limit_bytes || queue.is_closed() {
                 match runtime.block_on(tokio::time::timeout(wake, queue.recv_many(&mut batch, BATCH))) {
                     Ok(0) => break,
                     Ok(_) => batch.drain(..).for_each(|received| self.record(&received)),
@@ -166,28 +186,32 @@ impl Recorder {
 
     fn flush_and_report(&mut self) {
         let result = self.flush();
-        self.report("rows are kept in memory: a flush failed", result);
+        self.report(FLUSH, "rows are kept in memory: a flush failed", result);
     }
 
     fn sync_and_report(&mut self) {
         let started = Instant::now();
         let result = self.store.sync();
         self.metrics.recorder.sync_seconds.observe(started.elapsed().as_secs_f64());
-        if let Err(error) = result {
-            self.report("rows are not proven to be on disk: a sync failed", Err(error));
-        }
+        self.report(SYNC, "rows are not proven to be on disk: a sync failed", result);
         self.measure_disk();
     }
 
     /// A disk that fails is not cured by a restart, which would lose what is in memory: degraded, not failing.
-    fn report(&mut self, what: &str, result: Result<(), StoreError>) {
-        match result {
-            Ok(()) => self.health.recovered(),
-            Err(error) => {
-                self.metrics.recorder.write_errors.inc();
-                warn!(%error, pending_bytes = self.store.pending_bytes(), "{what}");
-                self.health.degraded(format!("{what}: {error}"));
-            }
+    fn report(&mut self, which: usize, what: &str, result: Result<(), StoreError>) {
+        let reason = result.err().map(|error| {
+            self.metrics.recorder.write_errors.inc();
+            warn!(%error, pending_bytes = self.store.pending_bytes(), "{what}");
+            format!("{what}: {error}")
+        });
+        let was_failing = self.failures.iter().any(Option::is_some);
+        if let Some(failure) = self.failures.get_mut(which) {
+            *failure = reason;
+        }
+        match self.failures.iter().flatten().next() {
+            Some(reason) => self.health.degraded(reason),
+            None if was_failing => self.health.recovered(),
+            None => {}
         }
     }
 
@@ -209,11 +233,11 @@ impl Recorder {
 
     /// The queue is closed and empty: everything goes to the disk.
     fn finish(mut self) -> Result<(), LoggerError> {
-        let mut tries = 0;
+        let give_up = Instant::now() + self.grace;
         while let Err(source) = self.flush() {
-            tries += 1;
-            warn!(error = %source, tries, "the last rows could not be written yet");
-            if tries == LAST_FLUSH_TRIES {
+            warn!(error = %source, "the last rows could not be written yet");
+            let pause = self.recording.flush_interval.min(REFRESH);
+            if Instant::now() + pause >= give_up {
                 let mut rows = 0;
                 for (series, pending) in self.store.pending() {
                     rows += pending;
@@ -223,7 +247,7 @@ impl Recorder {
                 }
                 return Err(LoggerError::Unwritten { rows, source });
             }
-            std::thread::sleep(self.recording.flush_interval);
+            std::thread::sleep(pause);
         }
         self.store.sync()?;
         self.health.finish();

@@ -67,8 +67,7 @@ impl Service {
         let venues = Venues::new(&metrics, health.component("feeds", None));
         let (sender, queue) = mpsc::channel(config.queue_capacity);
         let mut feeds = Vec::new();
-        let shared =
-            Shared { symbols: &symbols, metrics: &metrics, queue: &sender, clock, venues: &venues };
+        let shared = Shared { symbols: &symbols, metrics: &metrics, queue: &sender, clock, venues: &venues };
         for exchange in &config.exchanges {
             feeds.extend(Feed::of_exchange(exchange, &shared)?);
         }
@@ -80,7 +79,8 @@ impl Service {
             let options = Options { open_files: open_files(recording.open_files), ..Options::default() };
             let store = Store::open(&recording.data_path, options)?;
             report_recovery(&store);
-            Recorder::new(store, recording, clock, &symbols, metrics, component)
+            // Half of the grace period: what could not be written is still counted and told within it.
+            Recorder::new(store, recording, config.shutdown_grace / 2, clock, &symbols, metrics, component)
         });
         let recorder = opening.await.map_err(|error| ended("recorder", &error))??;
 
@@ -137,7 +137,12 @@ impl Service {
         // Also when a part died: what is in memory must still reach the disk.
         self.venues.finish();
         stop_feeds.cancel();
-        within(self.grace, "feeds", async { while feeds.join_next().await.is_some() {} }).await?;
+        let all_feeds = async { while feeds.join_next().await.is_some() {} };
+        if let Err(late) = within(self.grace, "feeds", all_feeds).await {
+            // They wait for a recorder that takes no more; what it holds must reach the disk all the same.
+            failure = failure.or(Some(late));
+            feeds.shutdown().await;
+        }
         // The last sender went with the feeds: the recorder drains the queue, flushes and syncs.
         within(self.grace, "recorder", recorder).await?.map_err(|error| ended("recorder", &error))??;
         stop_endpoint.cancel();

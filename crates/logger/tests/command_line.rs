@@ -43,7 +43,11 @@ fn wrong_configurations_are_named() {
     refused(&[], "exchanges:\n  coinbase:\n    symbols: []\n", &["exchanges.coinbase.symbols: is empty"]);
     refused(&[], "exchanges:\n  coinbase:\n    symbols: [A-B, A-B]\n", &["`A-B` stands there twice"]);
     refused(&[], "exchanges:\n  coinbase:\n    symbols: ['../../etc']\n", &["exchanges.coinbase.symbols", "dot"]);
-    refused(&[], "exchanges:\n  coinbase:\n    ws_url: http://x\n", &["exchanges.coinbase.ws_url: `http://x`", "wss://"]);
+    refused(
+        &[],
+        "exchanges:\n  coinbase:\n    ws_url: http://x\n",
+        &["exchanges.coinbase.ws_url: `http://x`", "wss://"],
+    );
     refused(&[], "exchanges:\n  coinbase:\n    trades: aggTrade\n", &["exchanges.coinbase.trades", "binance only"]);
     refused(&[], "metrics_listen: ['here']\n", &["metrics_listen", "here", "HOST:PORT"]);
     refused(&["--exchanges", "mtgox"], "{}\n", &["--exchanges: `mtgox`"]);

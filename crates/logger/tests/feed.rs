@@ -422,3 +422,38 @@ async fn rows_that_cannot_be_written_at_the_end_are_an_error() {
     let error = timeout(DEADLINE, logger.running).await.unwrap().unwrap().unwrap_err();
     assert!(matches!(error, LoggerError::Unwritten { rows: 1, .. }), "{error}");
 }
+
+/// The disk refuses for so long that memory is full: the feed waits, the end still comes, and every row is accounted for.
+#[tokio::test]
+async fn memory_is_bounded_while_the_disk_refuses_and_the_end_still_comes() {
+    let data = tempfile::tempdir().unwrap();
+    let venue = Venue::start().await;
+    let limits = "memory_limit_bytes: 1048576\nqueue_capacity: 16\nshutdown_grace: 2s\n";
+    let logger = Logger::start(&format!("{limits}{}", venue.config("coinbase", "BTC-USD")), data.path()).await;
+    let mut client = venue.accept_and_acknowledge().await;
+    logger.wait_for(CONNECTED, 1.0).await;
+    fs::write(data.path().join("coinbase"), "").unwrap();
+    let sending = tokio::spawn(async move {
+        for id in 1..=40_000 {
+            // Ends when the logger closes the connection.
+            if client.0.send(Message::text(trade("BTC-USD", id))).await.is_err() {
+                break;
+            }
+        }
+    });
+    let full = 1_048_576 / 92;
+    let deadline = Instant::now() + DEADLINE;
+    while logger.value(TRADES).await < f64::from(full) {
+        assert!(Instant::now() < deadline);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    // It stands still there: what follows waits in the queue and in the socket.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let taken = logger.value(TRADES).await;
+    assert!(taken <= f64::from(full + 4_096), "{taken} rows are in memory");
+    logger.shutdown.cancel();
+    let error = timeout(DEADLINE, logger.running).await.unwrap().unwrap().unwrap_err();
+    let LoggerError::Unwritten { rows, .. } = error else { panic!("{error}") };
+    assert!(rows as f64 >= taken, "{rows} of {taken}");
+    sending.abort();
+}

@@ -95,9 +95,8 @@ impl Connection {
     /// Connects when it is the feed's turn. Subscribing comes with [`Connection::carry`].
     pub(crate) async fn open(feed: &Feed) -> Result<Connection, Ended> {
         feed.gate.pass().await;
-        let config = WebSocketConfig::default()
-            .max_message_size(Some(MESSAGE_LIMIT))
-            .max_frame_size(Some(MESSAGE_LIMIT));
+        let config =
+            WebSocketConfig::default().max_message_size(Some(MESSAGE_LIMIT)).max_frame_size(Some(MESSAGE_LIMIT));
         let connector = feed.connector.clone().unwrap_or(Connector::Plain);
         let connect = connect_async_tls_with_config(feed.url.as_str(), Some(config), true, Some(connector));
         let (socket, _) = match tokio::time::timeout(HANDSHAKE_LIMIT, connect).await {
@@ -165,20 +164,15 @@ impl Connection {
     }
 
     /// Handles what was read; `Some` if the connection ended with it.
-    async fn take(
-        &mut self,
-        message: Option<Result<Message, tungstenite::Error>>,
-        feed: &Feed,
-    ) -> Option<Ended> {
+    async fn take(&mut self, message: Option<Result<Message, tungstenite::Error>>, feed: &Feed) -> Option<Ended> {
         match message {
             Some(Ok(Message::Text(text))) => self.decode(&text, feed).await,
             Some(Ok(Message::Binary(_))) => Some(Ended::BadFrame("binary")),
             // The library answers pings by itself, and completes a close.
             Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => None,
-            Some(Ok(Message::Close(frame))) => Some(Ended::ClosedByVenue(frame.map_or_else(
-                || "no reason given".to_owned(),
-                |frame| format!("{} {}", frame.code, frame.reason),
-            ))),
+            Some(Ok(Message::Close(frame))) => Some(Ended::ClosedByVenue(
+                frame.map_or_else(|| "no reason given".to_owned(), |frame| format!("{} {}", frame.code, frame.reason)),
+            )),
             Some(Err(error)) => Some(Ended::Broken(error.to_string())),
             None => Some(Ended::ClosedByVenue("end of stream".to_owned())),
         }
