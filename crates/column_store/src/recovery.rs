@@ -178,7 +178,13 @@ pub(crate) fn series(root: &Path) -> Result<Vec<SeriesId>, StoreError> {
 /// Names of the directories in `path` that may belong to the store, sorted.
 pub(crate) fn directories(path: &Path) -> Result<Vec<String>, StoreError> {
     let mut names = Vec::new();
-    for entry in fs::read_dir(path).map_err(StoreError::io("list", path))? {
+    let entries = match fs::read_dir(path) {
+        Ok(entries) => entries,
+        // Such as `lost+found` at the root of a file system: nobody who may not read it wrote a series into it.
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => return Ok(names),
+        Err(error) => return Err(StoreError::io("list", path)(error)),
+    };
+    for entry in entries {
         let entry = entry.map_err(StoreError::io("list", path))?;
         let Ok(name) = entry.file_name().into_string() else { continue };
         if layout::check_name(&name, "a directory").is_ok() && entry.path().is_dir() {

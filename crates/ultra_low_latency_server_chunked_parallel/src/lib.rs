@@ -1,1 +1,38 @@
-//! ultra_low_latency_server_chunked_parallel
+//! The data server: answers time ranges of recorded columns to chart clients over HTTP/1.1.
+//!
+//! `GET /api/data` is one JSON line that describes the columns, followed by their bytes; `GET /api/symbols` lists what
+//! there is. A request becomes a plan (which files, which rows) before the first byte is sent, and the plan's bytes are
+//! then read in bounded chunks, one chunk ahead of the client:
+//!
+//! ```text
+//! query ─▶ plan: open, search, clamp to committed rows ─▶ header line ─▶ chunk ─▶ chunk ─▶ …
+//!          (blocking thread, a few at a time)                     (pread on blocking threads)
+//! ```
+//!
+//! The server only reads. The data directory may grow, shrink, or not exist yet: what it lacks is named in the answers
+//! and at `/ready`, and never a reason to stop.
+//!
+//! [`Server::bind`] opens the sockets and [`Server::run`] serves until it is told to stop; [`run`] does both.
+
+mod api;
+mod budget;
+mod chunks;
+mod config;
+mod cors;
+mod data_answer;
+mod form;
+mod limits;
+mod metrics;
+mod missing;
+mod plan;
+mod query;
+mod readiness;
+mod rows;
+mod server;
+mod shown;
+mod symbol_labels;
+mod symbols;
+
+pub use config::{Config, ConfigError, Invocation};
+pub use limits::Limits;
+pub use server::{Server, ServerError, run};

@@ -1,0 +1,81 @@
+//! The bytes of a planned answer as a stream of bounded chunks.
+
+use std::{io, sync::Arc};
+
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt as _, future, stream};
+use prometheus_client::metrics::counter::Counter;
+use tokio::{sync::Semaphore, task::spawn_blocking};
+
+use crate::{budget::Files, plan::Plan, rows::ColumnRows};
+
+/// Chunks under way at once: the one that is asked for and the one after it.
+const CHUNKS_AT_ONCE: usize = 2;
+
+/// Rows of a column that are read together.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Chunk {
+    column: usize,
+    first_row: u64,
+    rows: u64,
+}
+
+/// The columns while they are sent, and their share of the open files.
+struct Sending {
+    id: column_store::SeriesId,
+    columns: Vec<ColumnRows>,
+    _files: Files,
+}
+
+/// Streams a plan: its head, then its columns in pieces of about `chunk_bytes`, read on blocking threads, one piece ahead
+/// of the client. `served` counts the bytes as they are handed on.
+///
+/// Ends in an error if a file was cut meanwhile: the length was promised, so the connection cannot go on.
+pub(crate) fn chunks(
+    plan: Plan,
+    chunk_bytes: usize,
+    reads: Arc<Semaphore>,
+    served: Counter,
+) -> impl Stream<Item = io::Result<Bytes>> + Send + Sync + 'static {
+    let head = stream::once(future::ready(Ok(plan.head)));
+    let sending = Arc::new(Sending { id: plan.id, columns: plan.columns, _files: plan.files });
+    let pieces = pieces(&sending.columns, chunk_bytes);
+    let data = stream::iter(pieces)
+        .map(move |piece| read(Arc::clone(&sending), piece, Arc::clone(&reads)))
+        .buffered(CHUNKS_AT_ONCE);
+    head.chain(data).inspect(move |piece| {
+        if let Ok(bytes) = piece {
+            served.inc_by(bytes.len() as u64);
+        }
+    })
+}
+
+/// Cuts columns into chunks, lazily: an answer may have very many.
+fn pieces(columns: &[ColumnRows], chunk_bytes: usize) -> impl Iterator<Item = Chunk> + Send + Sync + use<> {
+    let sizes: Vec<(u64, u64)> =
+        columns.iter().map(|rows| (rows.rows(), (chunk_bytes / rows.width()).max(1) as u64)).collect();
+    sizes.into_iter().enumerate().flat_map(|(column, (rows, step))| {
+        (0..rows.div_ceil(step)).map(move |piece| {
+            let first_row = piece * step;
+            Chunk { column, first_row, rows: step.min(rows - first_row) }
+        })
+    })
+}
+
+async fn read(sending: Arc<Sending>, chunk: Chunk, reads: Arc<Semaphore>) -> io::Result<Bytes> {
+    // Never closed; if it were, reading without a turn would still be correct.
+    let turn = reads.acquire_owned().await.ok();
+    let read = spawn_blocking(move || {
+        let _held_until_read = turn;
+        let Some(column) = sending.columns.get(chunk.column) else { return Ok(Bytes::new()) };
+        let length = usize::try_from(chunk.rows).unwrap_or(0) * column.width();
+        let mut bytes = vec![0; length];
+        let read = column.read(chunk.first_row, &mut bytes);
+        if let Err(error) = &read {
+            let (series, column) = (&sending.id, column.column().name);
+            tracing::warn!(%series, column, %error, "answer cut short, its connection is closed");
+        }
+        read.map(|()| Bytes::from(bytes))
+    });
+    read.await.map_err(io::Error::other)?
+}

@@ -1,0 +1,206 @@
+//! The configuration: flag over environment over default, read once.
+
+mod arguments;
+mod told;
+
+use std::{ffi::OsString, path::PathBuf};
+
+use clap::Parser as _;
+use metrics_server::ListenAddr;
+use serde::Serialize;
+use tracing_subscriber::EnvFilter;
+
+use crate::limits::Limits;
+use arguments::Arguments;
+use told::{Told, boolean, number, port};
+
+const DEFAULT_HOST: &str = "0.0.0.0";
+const DEFAULT_PORT: u16 = 8443;
+const DEFAULT_METRICS_PORT: u16 = 9091;
+const DEFAULT_DATA_PATH: &str = "./data";
+const DEFAULT_LOG: &str = "info";
+
+/// What the server does and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Where the data port listens.
+    pub listen: ListenAddr,
+    /// Where the metrics endpoint listens; at least one.
+    pub metrics_listen: Vec<ListenAddr>,
+    /// The data directory. It need not exist yet.
+    pub data_path: PathBuf,
+    /// What is logged, in the syntax of `RUST_LOG`.
+    pub log: String,
+    /// Whether nobody said that plain HTTP is meant, which deserves a warning.
+    pub warn_plain: bool,
+    /// What requests and clients may use up.
+    pub limits: Limits,
+}
+
+/// What the command line asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Invocation {
+    /// To serve.
+    Serve(Config),
+    /// To print this on standard output and end: the help, the version, or the effective configuration.
+    Print(String),
+}
+
+/// What is wrong with the configuration; the text names the flag or the environment variable.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// An unknown flag, a missing value, a flag given twice.
+    #[error(transparent)]
+    Usage(#[from] clap::Error),
+    /// A value that cannot be used.
+    #[error("error: {by}: {reason}")]
+    Value {
+        /// The flag or the environment variable.
+        by: &'static str,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// TLS is asked for.
+    #[error(
+        "error: {by}: this version of the server does not speak TLS yet. Put it behind a proxy that does (nginx, for \
+         example), and set USE_TLS=false, or give --use-tls=false, to serve plain HTTP"
+    )]
+    Tls {
+        /// The flag or the environment variable that asks for it.
+        by: &'static str,
+    },
+    /// A web configuration is given; without it, the metrics endpoint would be less protected than its owner thinks.
+    #[error(
+        "error: {by}: the metrics endpoint of this version takes no web configuration yet. Put it behind a proxy, and \
+         unset {by}"
+    )]
+    WebConfig {
+        /// The flag or the environment variable that gives it.
+        by: &'static str,
+    },
+}
+
+/// What `--print-config` prints.
+#[derive(Serialize)]
+struct Effective<'a> {
+    listen: String,
+    metrics_listen: Vec<String>,
+    data_path: String,
+    use_tls: bool,
+    log: &'a str,
+    limits: &'a Limits,
+}
+
+impl Config {
+    /// Reads the command line, the program's name first, and the environment. An empty variable counts as unset: that
+    /// is how compose files write it.
+    ///
+    /// # Errors
+    /// [`ConfigError`]; its text is meant for standard error, and the exit code for it is 64.
+    pub fn load(
+        arguments: impl IntoIterator<Item = OsString>,
+        environment: impl Fn(&str) -> Option<OsString>,
+    ) -> Result<Invocation, ConfigError> {
+        let arguments = match Arguments::try_parse_from(arguments) {
+            Ok(arguments) => arguments,
+            Err(asked) if !asked.use_stderr() => return Ok(Invocation::Print(asked.render().to_string())),
+            Err(error) => return Err(error.into()),
+        };
+        let print_config = arguments.print_config;
+        let config = Config::resolve(arguments, &environment)?;
+        Ok(if print_config { Invocation::Print(config.effective()) } else { Invocation::Serve(config) })
+    }
+
+    fn resolve(arguments: Arguments, environment: &dyn Fn(&str) -> Option<OsString>) -> Result<Config, ConfigError> {
+        let told = |flag, flag_name, variable| Told::by(flag, flag_name, variable, environment);
+        let warn_plain = plain_http(&arguments, environment)?;
+        if let Some(told) = told(arguments.web_config, "--web-config", "WEB_CONFIG_FILE") {
+            return Err(ConfigError::WebConfig { by: told.by });
+        }
+        let data_port = told(arguments.port, "--port", "PORT").map_or(Ok(DEFAULT_PORT), |told| told.parse(port))?;
+        let metrics_port = told(arguments.metrics_port, "--metrics-port", "METRICS_PORT")
+            .map_or(Ok(DEFAULT_METRICS_PORT), |told| told.parse(port))?;
+        let host = arguments.listen.unwrap_or_else(|| DEFAULT_HOST.to_owned());
+        let data_path = told(arguments.data_path, "--data-path", "DATA_PATH")
+            .map_or_else(|| DEFAULT_DATA_PATH.into(), |told| PathBuf::from(told.value));
+        if data_path.as_os_str().is_empty() {
+            return Err(ConfigError::Value { by: "--data-path", reason: "the path is empty".to_owned() });
+        }
+        let log = told(None, "", "RUST_LOG").map_or(Ok(DEFAULT_LOG.to_owned()), |told| told.parse(log_filter))?;
+        let metrics_listen = if arguments.metrics_listen.is_empty() {
+            vec![address("--metrics-port", &format!("{DEFAULT_HOST}:{metrics_port}"))?]
+        } else {
+            let listen = arguments.metrics_listen.iter().map(|text| address("--metrics-listen", text));
+            listen.collect::<Result<_, _>>()?
+        };
+        let mut limits = Limits::default();
+        override_limit("--max-days", arguments.max_days, &mut limits.days)?;
+        override_limit("--max-columns", arguments.max_columns, &mut limits.columns)?;
+        override_limit("--max-connections", arguments.max_connections, &mut limits.connections)?;
+        override_limit("--max-symbol-labels", arguments.max_symbol_labels, &mut limits.symbol_labels)?;
+        Ok(Config { listen: data_listen(&host, data_port)?, metrics_listen, data_path, log, warn_plain, limits })
+    }
+
+    fn effective(&self) -> String {
+        let effective = Effective {
+            listen: self.listen.to_string(),
+            metrics_listen: self.metrics_listen.iter().map(ToString::to_string).collect(),
+            data_path: self.data_path.to_string_lossy().into_owned(),
+            use_tls: false,
+            log: &self.log,
+            limits: &self.limits,
+        };
+        // Strings and numbers always serialise.
+        let mut text = serde_json::to_string_pretty(&effective).unwrap_or_default();
+        text.push('\n');
+        text
+    }
+}
+
+/// Refuses TLS, and tells whether plain HTTP deserves a warning.
+fn plain_http(arguments: &Arguments, environment: &dyn Fn(&str) -> Option<OsString>) -> Result<bool, ConfigError> {
+    if let Some(told) = Told::by(arguments.use_tls.clone(), "--use-tls", "USE_TLS", environment) {
+        let by = told.by;
+        return if told.parse(boolean)? { Err(ConfigError::Tls { by }) } else { Ok(false) };
+    }
+    let certificate = Told::by(arguments.ssl_cert_path.clone(), "--ssl-cert-path", "SSL_CERT_PATH", environment);
+    let key = || Told::by(arguments.ssl_private_file.clone(), "--ssl-private-file", "SSL_PRIVATE_FILE", environment);
+    match certificate.or_else(key) {
+        Some(told) => Err(ConfigError::Tls { by: told.by }),
+        None => Ok(true),
+    }
+}
+
+/// The data port's address: a host, an IPv4 address, or an IPv6 address with or without brackets.
+fn data_listen(host: &str, port: u16) -> Result<ListenAddr, ConfigError> {
+    let bracketed = if host.contains(':') && !host.starts_with('[') { format!("[{host}]") } else { host.to_owned() };
+    let reason =
+        || format!("{host:?} is not an address to listen on, such as 0.0.0.0 or ::1; the port has its own flag");
+    // Only IPv6 addresses have colons: anything else with one has a port in it.
+    let is_address = !host.contains(':') || host.trim_matches(['[', ']']).parse::<std::net::Ipv6Addr>().is_ok();
+    let parsed = format!("{bracketed}:{port}").parse().ok().filter(|_| is_address);
+    parsed.ok_or_else(|| ConfigError::Value { by: "--listen", reason: reason() })
+}
+
+fn address(by: &'static str, text: &str) -> Result<ListenAddr, ConfigError> {
+    text.parse().map_err(|error: metrics_server::ListenAddrError| ConfigError::Value { by, reason: error.to_string() })
+}
+
+fn log_filter(text: &str) -> Result<String, String> {
+    match EnvFilter::try_new(text) {
+        Ok(_) => Ok(text.to_owned()),
+        Err(error) => Err(format!("{text:?} is not a log filter, such as info or debug: {error}")),
+    }
+}
+
+/// Limits have a flag only: they are tuned once, by whoever starts the program.
+fn override_limit<T: TryFrom<u32>>(by: &'static str, flag: Option<OsString>, limit: &mut T) -> Result<(), ConfigError> {
+    if let Some(value) = flag {
+        *limit = Told { by, value }.parse(number)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

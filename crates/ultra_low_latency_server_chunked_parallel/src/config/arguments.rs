@@ -1,0 +1,83 @@
+//! The command line. Values stay text here: errors must name the flag or the variable that a value came from.
+
+use std::ffi::OsString;
+
+use clap::Parser;
+
+const EXAMPLES: &str = "\
+Examples:
+  Serve ./data on port 8443, metrics on port 9091:
+    ultra_low_latency_server_chunked_parallel --use-tls=false
+
+  Serve another directory, to this machine only:
+    ultra_low_latency_server_chunked_parallel --data-path /srv/market --listen 127.0.0.1 --metrics-listen 127.0.0.1:9091
+
+  The same by environment:
+    DATA_PATH=/srv/market USE_TLS=false PORT=8443 METRICS_PORT=9091 ultra_low_latency_server_chunked_parallel
+
+  Ask it:
+    curl 'http://localhost:8443/api/symbols'
+    curl 'http://localhost:8443/api/data?symbol=BTC-USD&type=MD&start=1794960000&end=1794960059&columns=time,best_bid'
+
+Exit codes: 0 stopped by SIGTERM or SIGINT, 64 bad configuration, 1 anything else.";
+
+/// Serves time ranges of recorded market data to chart clients over HTTP.
+#[derive(Debug, Parser)]
+#[command(name = "ultra_low_latency_server_chunked_parallel", version, after_help = EXAMPLES)]
+pub(super) struct Arguments {
+    /// Port of the data API [env: PORT] [default: 8443]
+    #[arg(long, value_name = "PORT")]
+    pub(super) port: Option<OsString>,
+
+    /// Address on which the data API listens [default: 0.0.0.0]
+    #[arg(long, value_name = "ADDRESS")]
+    pub(super) listen: Option<String>,
+
+    /// Port of /metrics, /health and /ready, on all addresses [env: METRICS_PORT] [default: 9091]
+    #[arg(long, value_name = "PORT")]
+    pub(super) metrics_port: Option<OsString>,
+
+    /// Where /metrics, /health and /ready listen instead; may be repeated
+    #[arg(long, value_name = "HOST:PORT")]
+    pub(super) metrics_listen: Vec<String>,
+
+    /// The data directory, which the logger writes; it need not exist yet [env: DATA_PATH] [default: ./data]
+    #[arg(long, value_name = "DIRECTORY")]
+    pub(super) data_path: Option<OsString>,
+
+    /// Whether to speak TLS: not in this version yet; false serves plain HTTP without a warning [env: USE_TLS]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub(super) use_tls: Option<OsString>,
+
+    /// TLS certificate chain, PEM: not in this version yet [env: SSL_CERT_PATH]
+    #[arg(long, value_name = "FILE")]
+    pub(super) ssl_cert_path: Option<OsString>,
+
+    /// TLS private key, PEM: not in this version yet [env: SSL_PRIVATE_FILE]
+    #[arg(long, value_name = "FILE")]
+    pub(super) ssl_private_file: Option<OsString>,
+
+    /// Web configuration of the metrics endpoint: not in this version yet [env: WEB_CONFIG_FILE]
+    #[arg(long, value_name = "FILE")]
+    pub(super) web_config: Option<OsString>,
+
+    /// UTC days that one request may touch [default: 366]
+    #[arg(long, value_name = "N")]
+    pub(super) max_days: Option<OsString>,
+
+    /// Columns that one request may name [default: 64]
+    #[arg(long, value_name = "N")]
+    pub(super) max_columns: Option<OsString>,
+
+    /// Data connections open at once [default: 1024]
+    #[arg(long, value_name = "N")]
+    pub(super) max_connections: Option<OsString>,
+
+    /// Symbols with metrics of their own; further ones share `other` [default: 500]
+    #[arg(long, value_name = "N")]
+    pub(super) max_symbol_labels: Option<OsString>,
+
+    /// Print the effective configuration as JSON and exit
+    #[arg(long)]
+    pub(super) print_config: bool,
+}

@@ -1,0 +1,37 @@
+//! Query strings, decoded as `application/x-www-form-urlencoded`.
+
+use percent_encoding::percent_decode_str;
+
+/// The names and values of a query string, in order. A name without `=` has an empty value.
+pub(crate) fn pairs(query: &str) -> impl Iterator<Item = (String, String)> {
+    query.split('&').filter(|pair| !pair.is_empty()).map(|pair| {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        (decode(name), decode(value))
+    })
+}
+
+/// `+` is a space, `%XX` a byte; what is no UTF-8 becomes U+FFFD, and a `%` that starts no byte stays.
+fn decode(text: &str) -> String {
+    percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn queries_decode() {
+        let check = |query: &str, expected: &[(&str, &str)]| {
+            let decoded: Vec<_> = pairs(query).collect();
+            let decoded: Vec<_> = decoded.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+            assert_eq!(decoded, expected, "{query}");
+        };
+        check("", &[]);
+        check("&&", &[]);
+        check("a=1&a=2&b", &[("a", "1"), ("a", "2"), ("b", "")]);
+        check("a=b=c", &[("a", "b=c")]);
+        check("a=1+2%2B3&%73=%E2%82%AC", &[("a", "1 2+3"), ("s", "€")]);
+        check("a=%FF&b=100%&c=%4", &[("a", "\u{fffd}"), ("b", "100%"), ("c", "%4")]);
+        check("a=%252e", &[("a", "%2e")]);
+    }
+}

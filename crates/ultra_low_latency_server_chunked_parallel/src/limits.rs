@@ -1,0 +1,53 @@
+//! Everything that a client could otherwise make grow, in one struct.
+
+use serde::Serialize;
+
+/// The limits of the data port.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Limits {
+    /// UTC days that one request may touch (default 366). Every day costs file lookups even where nothing was recorded,
+    /// and a range from 0 to the largest second would be 49,711 of them. A year and a day covers any chart.
+    pub days: u32,
+
+    /// Columns that one request may name (default 64). The widest table has 17; the rest leaves room for asking twice.
+    pub columns: usize,
+
+    /// Column files that one request may need, days times different columns (default 2,048). They stay open until the
+    /// answer is sent.
+    pub files: usize,
+
+    /// Connections open at once (default 1,024); a further one is closed at once. Times two chunks and the HTTP buffers
+    /// this is what slow clients can make the process hold: about 320 MiB.
+    pub connections: usize,
+
+    /// Requests that are being planned at once (default 8); further ones wait. Planning is short and mostly in the page
+    /// cache; the bound keeps cold disks from tying up all blocking threads.
+    pub plans_at_once: usize,
+
+    /// Chunks that are being read at once (default 32); further ones wait. Apart from the plans, so that large answers
+    /// do not hold up small ones.
+    pub reads_at_once: usize,
+
+    /// Bytes of a chunk (default 128 KiB). An answer holds at most two: one being sent, one ahead. Also the size up to
+    /// which an answer is read together with its plan.
+    pub chunk_bytes: usize,
+
+    /// Different values of the metrics' `symbol` label (default 500); further symbols share `other`. Each costs some 25
+    /// series.
+    pub symbol_labels: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            days: 366,
+            columns: 64,
+            files: 2_048,
+            connections: 1_024,
+            plans_at_once: 8,
+            reads_at_once: 32,
+            chunk_bytes: 128 * 1024,
+            symbol_labels: 500,
+        }
+    }
+}

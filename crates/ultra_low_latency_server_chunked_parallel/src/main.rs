@@ -1,0 +1,67 @@
+//! The data server's program: configuration, logging, signals, exit code.
+
+use std::{
+    env,
+    io::{self, IsTerminal as _, Write as _},
+    process::ExitCode,
+};
+
+use anyhow::Context as _;
+use prometheus_client::registry::Registry;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::EnvFilter;
+use ultra_low_latency_server_chunked_parallel::{Config, Invocation, run};
+
+/// `EX_USAGE` of sysexits.h: a configuration or an argument that cannot be used.
+const USAGE: u8 = 64;
+
+fn main() -> ExitCode {
+    let config = match Config::load(env::args_os(), |name| env::var_os(name)) {
+        Ok(Invocation::Serve(config)) => config,
+        Ok(Invocation::Print(text)) => {
+            // Whoever closed the pipe has read enough.
+            _ = io::stdout().write_all(text.as_bytes());
+            return ExitCode::SUCCESS;
+        }
+        Err(error) => {
+            _ = writeln!(io::stderr(), "{}", error.to_string().trim_end());
+            return ExitCode::from(USAGE);
+        }
+    };
+    match serve(&config) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[tokio::main]
+async fn serve(config: &Config) -> anyhow::Result<()> {
+    tracing_subscriber::fmt()
+        .with_env_filter(EnvFilter::try_new(&config.log).context("the log filter cannot be used")?)
+        .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal())
+        .init();
+    if config.warn_plain {
+        tracing::warn!("serving plain HTTP: no certificate is configured; USE_TLS=false says that this is meant");
+    }
+    if let Err(error) = column_store::raise_open_files_limit() {
+        tracing::warn!(%error, "the limit of open files stays as it is");
+    }
+    let shutdown = CancellationToken::new();
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let stop = shutdown.clone();
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => tracing::info!("SIGTERM: finishing the answers under way"),
+            _ = interrupt.recv() => tracing::info!("SIGINT: finishing the answers under way"),
+        }
+        stop.cancel();
+    });
+    run(config, Registry::default(), shutdown).await?;
+    tracing::info!("stopped");
+    Ok(())
+}

@@ -1,0 +1,68 @@
+//! Whether the data directory can be served, for `/ready` and `/health`.
+
+use std::{io, path::PathBuf, time::Duration};
+
+use column_store::{Reader, StoreError};
+use metrics_server::Component;
+use tokio::{task::spawn_blocking, time::MissedTickBehavior};
+use tokio_util::sync::CancellationToken;
+
+/// How often the directory is looked at.
+const INTERVAL: Duration = Duration::from_secs(1);
+
+/// What a look at the data directory found.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Found {
+    /// It can be read.
+    Data,
+    /// It does not exist: the logger has not started yet, and is all that is missing.
+    Nothing,
+    /// Something that waiting will not cure; told without a path, because anybody may read `/ready`.
+    Fault(&'static str),
+}
+
+/// Looks at the data directory once a second until `shutdown` and reports to `component`.
+pub(crate) async fn watch(root: PathBuf, component: Component, shutdown: CancellationToken) {
+    let mut interval = tokio::time::interval(INTERVAL);
+    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut last = None;
+    loop {
+        tokio::select! {
+            () = shutdown.cancelled() => break,
+            _ = interval.tick() => {}
+        }
+        let looked_at = root.clone();
+        let Ok((found, error)) = spawn_blocking(move || look(&looked_at)).await else { continue };
+        if last.replace(found) != Some(found) {
+            report(&component, found);
+            match error {
+                None => tracing::info!(data_path = %root.display(), "data directory is readable"),
+                Some(error) => tracing::warn!(data_path = %root.display(), %error, "data directory cannot be served"),
+            }
+        }
+    }
+    component.finish();
+}
+
+fn look(root: &std::path::Path) -> (Found, Option<StoreError>) {
+    let found = match Reader::open(root) {
+        Ok(_) => return (Found::Data, None),
+        Err(error) => error,
+    };
+    let fault = match &found {
+        StoreError::Io { source, .. } if source.kind() == io::ErrorKind::NotFound => Found::Nothing,
+        StoreError::NewerFormat { .. } => Found::Fault("it is of a newer format than this server knows"),
+        StoreError::Io { .. } => Found::Fault("it cannot be opened; the log says why"),
+        _ => Found::Fault("it cannot be understood; the log says why"),
+    };
+    (fault, Some(found))
+}
+
+fn report(component: &Component, found: Found) {
+    component.recovered();
+    match found {
+        Found::Data => component.ready(),
+        Found::Nothing => component.not_ready("it does not exist yet"),
+        Found::Fault(reason) => component.degraded(reason),
+    }
+}

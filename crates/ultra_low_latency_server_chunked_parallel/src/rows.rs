@@ -1,0 +1,116 @@
+//! The rows of one column that an answer holds, read from wherever they lie.
+
+use std::io;
+
+use column_store::{Column, ColumnSelection, Slice};
+
+/// Above this distance between two wanted cells, bytes, each is read for itself. A page: closer together, every page is
+/// touched anyway, and copying it costs less than a system call.
+const SPARSE_BYTES: u64 = 4_096;
+
+/// Bytes read at once where wanted cells lie close together.
+const BLOCK_BYTES: u64 = 64 * 1024;
+
+/// Every `stride`-th row of a selected column, counted over all days.
+#[derive(Debug)]
+pub(crate) struct ColumnRows {
+    column: &'static Column,
+    stride: u64,
+    rows: u64,
+    /// Day after day, with the selection's row at which each begins.
+    days: Vec<(u64, Slice)>,
+}
+
+impl ColumnRows {
+    pub(crate) fn new(selection: ColumnSelection, stride: u64) -> ColumnRows {
+        let stride = stride.max(1);
+        let width = selection.column.kind.width() as u64;
+        let mut begin = 0;
+        let days = selection.slices.into_iter().map(|slice| {
+            let this = begin;
+            begin += slice.len() / width;
+            (this, slice)
+        });
+        let days = days.collect();
+        ColumnRows { column: selection.column, stride, rows: selection.rows.div_ceil(stride), days }
+    }
+
+    pub(crate) fn column(&self) -> &'static Column {
+        self.column
+    }
+
+    /// Rows in the answer.
+    pub(crate) fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    /// Bytes per row.
+    pub(crate) fn width(&self) -> usize {
+        self.column.kind.width()
+    }
+
+    /// Bytes of all rows in the answer.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.rows * self.width() as u64
+    }
+
+    /// Fills `buffer` with whole rows, from the answer's row `first` on.
+    ///
+    /// # Errors
+    /// `UnexpectedEof` if a file was cut since the rows were selected.
+    pub(crate) fn read(&self, first: u64, buffer: &mut [u8]) -> io::Result<()> {
+        if self.stride == 1 { self.read_contiguous(first, buffer) } else { self.read_strided(first, buffer) }
+    }
+
+    fn read_contiguous(&self, first: u64, mut buffer: &mut [u8]) -> io::Result<()> {
+        let width = self.width() as u64;
+        let mut row = first;
+        while !buffer.is_empty() {
+            let (local, slice) = self.locate(row)?;
+            let position = local * width;
+            let length = usize::try_from(slice.len() - position).unwrap_or(usize::MAX).min(buffer.len());
+            let (part, rest) = std::mem::take(&mut buffer).split_at_mut(length);
+            slice.read_at(part, position)?;
+            buffer = rest;
+            row += length as u64 / width;
+        }
+        Ok(())
+    }
+
+    fn read_strided(&self, first: u64, buffer: &mut [u8]) -> io::Result<()> {
+        let width = self.width();
+        let step = self.stride * width as u64;
+        let mut block = Vec::new();
+        let mut cells = buffer.chunks_exact_mut(width);
+        let mut row = first * self.stride;
+        while cells.len() > 0 {
+            let (local, slice) = self.locate(row)?;
+            let position = local * width as u64;
+            // From this row to the end of its day, of the answer's chunk, or of the block, whichever comes first.
+            let wanted = (cells.len() as u64 - 1) * step + width as u64;
+            let block_bytes = if step > SPARSE_BYTES { width as u64 } else { BLOCK_BYTES };
+            let span = wanted.min(slice.len() - position).min(block_bytes);
+            block.resize(usize::try_from(span).unwrap_or(width), 0);
+            slice.read_at(&mut block, position)?;
+            let found = span.div_ceil(step);
+            for (index, cell) in (0..found).zip(&mut cells) {
+                let at = usize::try_from(index * step).unwrap_or(usize::MAX);
+                // A block ends between two cells at worst: positions and widths are all multiples of the width.
+                if let Some(bytes) = block.get(at..at + width) {
+                    cell.copy_from_slice(bytes);
+                }
+            }
+            row += found * self.stride;
+        }
+        Ok(())
+    }
+
+    /// The day that holds a row of the selection, and the row's place in it.
+    fn locate(&self, row: u64) -> io::Result<(u64, &Slice)> {
+        let after = self.days.partition_point(|(begin, _)| *begin <= row);
+        match after.checked_sub(1).and_then(|at| self.days.get(at)) {
+            Some((begin, slice)) if (row - begin) * (self.width() as u64) < slice.len() => Ok((row - begin, slice)),
+            _ => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "a row beyond the selection")),
+        }
+    }
+}
