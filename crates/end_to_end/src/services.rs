@@ -34,10 +34,15 @@ impl Logger {
         Logger { metrics, shutdown, running }
     }
 
-    /// Ends it as SIGTERM would.
-    pub async fn stop(self) {
+    /// Ends it as SIGTERM would, and says how that went.
+    pub async fn end(self) -> Result<(), LoggerError> {
         self.shutdown.cancel();
-        self.running.await.unwrap().unwrap();
+        self.running.await.unwrap()
+    }
+
+    /// Ends it as SIGTERM would, with everything on disk.
+    pub async fn stop(self) {
+        self.end().await.unwrap();
     }
 }
 

@@ -2,19 +2,21 @@
 //! its own name, is survived, and costs no other message.
 #![allow(clippy::unwrap_used)]
 
-use std::{fs, net::SocketAddr, path::Path, time::Duration};
+use std::{fs, path::Path, time::Duration};
 
+use end_to_end::{
+    http::get,
+    metrics::{Scrape, wait_for},
+    services::Logger,
+};
 use futures_util::{SinkExt as _, StreamExt as _};
-use logger::{Clock, Config, LoggerError, Service, cli::RunArgs};
-use prometheus_client::registry::Registry;
+use logger::{Clock, LoggerError};
 use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    io::AsyncWriteExt as _,
     net::{TcpListener, TcpStream},
-    task::JoinHandle,
     time::{Instant, timeout},
 };
 use tokio_tungstenite::{WebSocketStream, accept_async, tungstenite::Message};
-use tokio_util::sync::CancellationToken;
 
 const DEADLINE: Duration = Duration::from_secs(30);
 
@@ -96,63 +98,18 @@ fn ticker(sequence: u64, bid: &str) -> String {
     )
 }
 
-struct Logger {
-    metrics: SocketAddr,
-    shutdown: CancellationToken,
-    running: JoinHandle<Result<(), LoggerError>>,
+/// The value of a series that must be there.
+async fn value(logger: &Logger, series: &str) -> f64 {
+    Scrape::of(logger.metrics).await.unwrap().value(series).unwrap_or_else(|| panic!("no series {series}"))
 }
 
-impl Logger {
-    async fn start(yaml: &str, data: &Path) -> Logger {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        fs::write(&file, yaml).unwrap();
-        let args = RunArgs {
-            config: Some(file.path().to_owned()),
-            data_path: Some(data.to_owned()),
-            metrics_listen: vec!["127.0.0.1:0".to_owned()],
-            ..RunArgs::default()
-        };
-        let config = Config::load(&args).unwrap();
-        let service = Service::prepare(config, Registry::default(), Clock::system()).await.unwrap();
-        let (metrics, shutdown) = (service.metrics_addrs()[0], CancellationToken::new());
-        let running = tokio::spawn(service.run(shutdown.clone()));
-        Logger { metrics, shutdown, running }
-    }
+async fn expect(logger: &Logger, series: &str, expected: f64) {
+    wait_for(logger.metrics, series, |value| value == expected).await;
+}
 
-    /// Status line and body of a page.
-    async fn get(&self, path: &str) -> (String, String) {
-        let mut stream = TcpStream::connect(self.metrics).await.unwrap();
-        let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
-        stream.write_all(request.as_bytes()).await.unwrap();
-        let mut text = String::new();
-        stream.read_to_string(&mut text).await.unwrap();
-        let (head, body) = text.split_once("\r\n\r\n").unwrap();
-        (head.lines().next().unwrap().to_owned(), body.to_owned())
-    }
-
-    async fn value(&self, series: &str) -> f64 {
-        let (_, text) = self.get("/metrics").await;
-        let value = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' ')?.parse().ok());
-        value.unwrap_or_else(|| panic!("no series {series}"))
-    }
-
-    async fn wait_for(&self, series: &str, expected: f64) {
-        let deadline = Instant::now() + DEADLINE;
-        while self.value(series).await != expected {
-            assert!(Instant::now() < deadline, "{series} is {} and not {expected}", self.value(series).await);
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    }
-
-    async fn wait_for_error(&self, exchange: &str, error_type: &str, expected: f64) {
-        let series = format!(r#"gpu_charts_exchange_errors_total{{exchange="{exchange}",error_type="{error_type}"}}"#);
-        self.wait_for(&series, expected).await;
-    }
-
-    async fn stop(self) {
-        self.shutdown.cancel();
-        timeout(DEADLINE, self.running).await.expect("it ends").unwrap().unwrap();
-    }
+async fn expect_error(logger: &Logger, exchange: &str, error_type: &str, expected: f64) {
+    let series = format!(r#"gpu_charts_exchange_errors_total{{exchange="{exchange}",error_type="{error_type}"}}"#);
+    expect(logger, &series, expected).await;
 }
 
 const CONNECTED: &str = r#"gpu_charts_exchange_connection_status{exchange="coinbase"}"#;
@@ -162,9 +119,9 @@ const TRADES: &str = r#"gpu_charts_trades_processed_total{exchange="coinbase",sy
 /// A logger of one Coinbase symbol and the venue it is connected to.
 async fn coinbase(data: &Path) -> (Venue, Logger, Client) {
     let venue = Venue::start().await;
-    let logger = Logger::start(&venue.config("coinbase", "BTC-USD"), data).await;
+    let logger = Logger::start(&venue.config("coinbase", "BTC-USD"), data, Clock::system()).await;
     let client = venue.accept_and_acknowledge().await;
-    logger.wait_for(CONNECTED, 1.0).await;
+    expect(&logger, CONNECTED, 1.0).await;
     (venue, logger, client)
 }
 
@@ -172,18 +129,18 @@ async fn coinbase(data: &Path) -> (Venue, Logger, Client) {
 async fn a_connection_counts_once_everything_is_acknowledged() {
     let data = tempfile::tempdir().unwrap();
     let venue = Venue::start().await;
-    let logger = Logger::start(&venue.config("coinbase", "BTC-USD, ETH-USD"), data.path()).await;
-    assert_eq!(logger.value(CONNECTED).await, 0.0);
-    assert!(logger.get("/ready").await.0.contains("503"), "no venue is subscribed yet");
+    let logger = Logger::start(&venue.config("coinbase", "BTC-USD, ETH-USD"), data.path(), Clock::system()).await;
+    assert_eq!(value(&logger, CONNECTED).await, 0.0);
+    assert_eq!(get(logger.metrics, "/ready").await.status, 503, "no venue is subscribed yet");
     let mut client = venue.accept().await;
     client.acknowledge(&["BTC-USD"]).await;
     client.trade(1).await;
-    logger.wait_for(TRADES, 1.0).await;
-    assert_eq!(logger.value(CONNECTED).await, 0.0, "half of the symbols are not subscribed");
+    expect(&logger, TRADES, 1.0).await;
+    assert_eq!(value(&logger, CONNECTED).await, 0.0, "half of the symbols are not subscribed");
     client.acknowledge(&["BTC-USD", "ETH-USD"]).await;
-    logger.wait_for(CONNECTED, 1.0).await;
-    assert!(logger.get("/ready").await.0.contains("200"));
-    assert!(logger.get("/health").await.1.contains(r#""status":"ok""#));
+    expect(&logger, CONNECTED, 1.0).await;
+    assert_eq!(get(logger.metrics, "/ready").await.status, 200);
+    assert!(get(logger.metrics, "/health").await.text().contains(r#""status":"ok""#));
     logger.stop().await;
 }
 
@@ -191,12 +148,12 @@ async fn a_connection_counts_once_everything_is_acknowledged() {
 async fn a_refused_symbol_does_not_keep_the_others_from_counting() {
     let data = tempfile::tempdir().unwrap();
     let venue = Venue::start().await;
-    let logger = Logger::start(&venue.config("coinbase", "BTC-USD, FOO-USD"), data.path()).await;
+    let logger = Logger::start(&venue.config("coinbase", "BTC-USD, FOO-USD"), data.path(), Clock::system()).await;
     let mut client = venue.accept().await;
     client.send(r#"{"type":"error","message":"Failed to subscribe","reason":"FOO-USD is not a valid product"}"#).await;
     client.acknowledge(&["BTC-USD"]).await;
-    logger.wait_for(CONNECTED, 1.0).await;
-    logger.wait_for_error("coinbase", "subscribe", 1.0).await;
+    expect(&logger, CONNECTED, 1.0).await;
+    expect_error(&logger, "coinbase", "subscribe", 1.0).await;
     logger.stop().await;
 }
 
@@ -204,19 +161,19 @@ async fn a_refused_symbol_does_not_keep_the_others_from_counting() {
 async fn an_unanswered_subscription_is_an_error_after_ten_seconds() {
     let data = tempfile::tempdir().unwrap();
     let venue = Venue::start().await;
-    let logger = Logger::start(&venue.config("coinbase", "BTC-USD"), data.path()).await;
+    let logger = Logger::start(&venue.config("coinbase", "BTC-USD"), data.path(), Clock::system()).await;
     let mut client = venue.accept().await;
     let deadline = Instant::now() + DEADLINE;
     let timeouts = r#"gpu_charts_exchange_errors_total{exchange="coinbase",error_type="subscribe_timeout"}"#;
     let mut id = 0;
-    while logger.value(timeouts).await == 0.0 {
+    while value(&logger, timeouts).await == 0.0 {
         assert!(Instant::now() < deadline);
         id += 1;
         client.trade(id).await;
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    assert_eq!(logger.value(CONNECTED).await, 0.0);
-    logger.wait_for(TRADES, id as f64).await;
+    assert_eq!(value(&logger, CONNECTED).await, 0.0);
+    expect(&logger, TRADES, id as f64).await;
     logger.stop().await;
 }
 
@@ -227,13 +184,13 @@ async fn a_clean_close_is_followed_by_another_connection_at_once() {
     client.trade(1).await;
     client.0.close(None).await.unwrap();
     client.wait_for_close().await;
-    logger.wait_for(CONNECTED, 0.0).await;
+    expect(&logger, CONNECTED, 0.0).await;
     let mut client = venue.accept_and_acknowledge().await;
-    logger.wait_for(CONNECTED, 1.0).await;
+    expect(&logger, CONNECTED, 1.0).await;
     client.trade(2).await;
-    logger.wait_for(TRADES, 2.0).await;
-    assert_eq!(logger.value(RECONNECTIONS).await, 1.0);
-    logger.wait_for_error("coinbase", "closed", 1.0).await;
+    expect(&logger, TRADES, 2.0).await;
+    assert_eq!(value(&logger, RECONNECTIONS).await, 1.0);
+    expect_error(&logger, "coinbase", "closed", 1.0).await;
     logger.stop().await;
 }
 
@@ -243,9 +200,9 @@ async fn a_broken_connection_is_survived() {
     let (venue, logger, client) = coinbase(data.path()).await;
     // Without a close frame.
     drop(client);
-    logger.wait_for_error("coinbase", "broken", 1.0).await;
+    expect_error(&logger, "coinbase", "broken", 1.0).await;
     let _client = venue.accept_and_acknowledge().await;
-    logger.wait_for(CONNECTED, 1.0).await;
+    expect(&logger, CONNECTED, 1.0).await;
     logger.stop().await;
 }
 
@@ -255,10 +212,10 @@ async fn a_silent_connection_is_given_up() {
     let (venue, logger, client) = coinbase(data.path()).await;
     // The venue does not even read: pings stay unanswered.
     let held = client;
-    logger.wait_for_error("coinbase", "silence", 1.0).await;
-    assert_eq!(logger.value(CONNECTED).await, 0.0);
+    expect_error(&logger, "coinbase", "silence", 1.0).await;
+    assert_eq!(value(&logger, CONNECTED).await, 0.0);
     let _client = venue.accept_and_acknowledge().await;
-    logger.wait_for(CONNECTED, 1.0).await;
+    expect(&logger, CONNECTED, 1.0).await;
     drop(held);
     logger.stop().await;
 }
@@ -277,16 +234,16 @@ async fn pings_are_answered() {
 async fn a_venue_that_is_away_is_tried_again() {
     let data = tempfile::tempdir().unwrap();
     let venue = Venue::start().await;
-    let logger = Logger::start(&venue.config("coinbase", "BTC-USD"), data.path()).await;
+    let logger = Logger::start(&venue.config("coinbase", "BTC-USD"), data.path(), Clock::system()).await;
     for _ in 0..2 {
         // Not a WebSocket server: the handshake fails.
         let (mut stream, _) = timeout(DEADLINE, venue.0.accept()).await.unwrap().unwrap();
         stream.write_all(b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n").await.unwrap();
     }
-    logger.wait_for_error("coinbase", "connect", 2.0).await;
+    expect_error(&logger, "coinbase", "connect", 2.0).await;
     let _client = venue.accept_and_acknowledge().await;
-    logger.wait_for(CONNECTED, 1.0).await;
-    assert_eq!(logger.value(RECONNECTIONS).await, 0.0, "it had not been connected before");
+    expect(&logger, CONNECTED, 1.0).await;
+    assert_eq!(value(&logger, RECONNECTIONS).await, 0.0, "it had not been connected before");
     logger.stop().await;
 }
 
@@ -305,28 +262,28 @@ async fn frames_that_are_not_understood_are_counted_and_cost_nothing_else() {
     client.trade(6).await;
     client.trade(4).await;
     client.send(r#"{"type":"heartbeat","sequence":90,"last_trade_id":6,"product_id":"BTC-USD"}"#).await;
-    logger.wait_for(r#"gpu_charts_exchange_messages_total{exchange="coinbase",message_type="heartbeat"}"#, 1.0).await;
-    logger.wait_for(TRADES, 4.0).await;
-    logger.wait_for(r#"gpu_charts_parse_errors_total{exchange="coinbase"}"#, 2.0).await;
+    expect(&logger, r#"gpu_charts_exchange_messages_total{exchange="coinbase",message_type="heartbeat"}"#, 1.0).await;
+    expect(&logger, TRADES, 4.0).await;
+    expect(&logger, r#"gpu_charts_parse_errors_total{exchange="coinbase"}"#, 2.0).await;
     for (error_type, count) in [("decode", 2.0), ("unknown_symbol", 1.0), ("event_time", 1.0), ("stale_quote", 1.0)] {
-        logger.wait_for_error("coinbase", error_type, count).await;
+        expect_error(&logger, "coinbase", error_type, count).await;
     }
-    logger.wait_for(r#"gpu_charts_inexact_values_total{exchange="coinbase"}"#, 1.0).await;
-    logger.wait_for(r#"gpu_charts_duplicates_total{exchange="coinbase"}"#, 1.0).await;
-    logger.wait_for(r#"gpu_charts_data_gaps_total{exchange="coinbase",symbol="BTC-USD"}"#, 3.0).await;
-    logger.wait_for(r#"gpu_charts_data_gaps_filled_total{exchange="coinbase",symbol="BTC-USD"}"#, 1.0).await;
-    logger.wait_for(r#"gpu_charts_exchange_messages_total{exchange="coinbase",message_type="trade"}"#, 6.0).await;
-    logger.wait_for(r#"gpu_charts_exchange_messages_total{exchange="coinbase",message_type="quote"}"#, 2.0).await;
-    logger.wait_for(r#"gpu_charts_rows_written_total{exchange="coinbase",table="TRADES"}"#, 4.0).await;
+    expect(&logger, r#"gpu_charts_inexact_values_total{exchange="coinbase"}"#, 1.0).await;
+    expect(&logger, r#"gpu_charts_duplicates_total{exchange="coinbase"}"#, 1.0).await;
+    expect(&logger, r#"gpu_charts_data_gaps_total{exchange="coinbase",symbol="BTC-USD"}"#, 3.0).await;
+    expect(&logger, r#"gpu_charts_data_gaps_filled_total{exchange="coinbase",symbol="BTC-USD"}"#, 1.0).await;
+    expect(&logger, r#"gpu_charts_exchange_messages_total{exchange="coinbase",message_type="trade"}"#, 6.0).await;
+    expect(&logger, r#"gpu_charts_exchange_messages_total{exchange="coinbase",message_type="quote"}"#, 2.0).await;
+    expect(&logger, r#"gpu_charts_rows_written_total{exchange="coinbase",table="TRADES"}"#, 4.0).await;
     // A quote, and the two trades after it.
-    logger.wait_for(r#"gpu_charts_rows_written_total{exchange="coinbase",table="MD"}"#, 3.0).await;
-    logger.wait_for(r#"gpu_charts_data_bytes_written_total{exchange="coinbase",table="MD"}"#, 3.0 * 104.0).await;
-    logger.wait_for("gpu_charts_open_files", 29.0).await;
-    logger.wait_for("gpu_charts_pending_bytes", 0.0).await;
-    assert!(logger.value("gpu_charts_flush_duration_seconds_count").await > 0.0);
-    assert!(logger.value("gpu_charts_write_queue_capacity").await > 0.0);
-    assert_eq!(logger.value("gpu_charts_write_queue_depth").await, 0.0);
-    assert_eq!(logger.value(CONNECTED).await, 1.0);
+    expect(&logger, r#"gpu_charts_rows_written_total{exchange="coinbase",table="MD"}"#, 3.0).await;
+    expect(&logger, r#"gpu_charts_data_bytes_written_total{exchange="coinbase",table="MD"}"#, 3.0 * 104.0).await;
+    expect(&logger, "gpu_charts_open_files", 29.0).await;
+    expect(&logger, "gpu_charts_pending_bytes", 0.0).await;
+    assert!(value(&logger, "gpu_charts_flush_duration_seconds_count").await > 0.0);
+    assert!(value(&logger, "gpu_charts_write_queue_capacity").await > 0.0);
+    assert_eq!(value(&logger, "gpu_charts_write_queue_depth").await, 0.0);
+    assert_eq!(value(&logger, CONNECTED).await, 1.0);
     logger.stop().await;
 }
 
@@ -336,7 +293,7 @@ async fn a_binary_frame_ends_the_connection() {
     let (venue, logger, mut client) = coinbase(data.path()).await;
     client.0.send(Message::binary(vec![1, 2, 3])).await.unwrap();
     client.wait_for_close().await;
-    logger.wait_for_error("coinbase", "protocol", 1.0).await;
+    expect_error(&logger, "coinbase", "protocol", 1.0).await;
     let _client = venue.accept_and_acknowledge().await;
     logger.stop().await;
 }
@@ -345,16 +302,16 @@ async fn a_binary_frame_ends_the_connection() {
 async fn an_announced_shutdown_is_no_error() {
     let data = tempfile::tempdir().unwrap();
     let venue = Venue::start().await;
-    let logger = Logger::start(&venue.config("binance", "BTCUSDT"), data.path()).await;
+    let logger = Logger::start(&venue.config("binance", "BTCUSDT"), data.path(), Clock::system()).await;
     let mut client = venue.accept().await;
     client.send(r#"{"result":null,"id":1}"#).await;
-    logger.wait_for(r#"gpu_charts_exchange_connection_status{exchange="binance"}"#, 1.0).await;
+    expect(&logger, r#"gpu_charts_exchange_connection_status{exchange="binance"}"#, 1.0).await;
     client.send(r#"{"e":"serverShutdown","E":1770123456789}"#).await;
     client.wait_for_close().await;
     let _client = venue.accept().await;
-    logger.wait_for(r#"gpu_charts_exchange_reconnections_total{exchange="binance"}"#, 1.0).await;
+    expect(&logger, r#"gpu_charts_exchange_reconnections_total{exchange="binance"}"#, 1.0).await;
     for error_type in ["closed", "broken", "protocol"] {
-        logger.wait_for_error("binance", error_type, 0.0).await;
+        expect_error(&logger, "binance", error_type, 0.0).await;
     }
     logger.stop().await;
 }
@@ -365,13 +322,13 @@ async fn freshness_rises_while_nothing_comes() {
     let (_venue, logger, mut client) = coinbase(data.path()).await;
     let freshness = r#"gpu_charts_data_freshness_seconds{exchange="coinbase",symbol="BTC-USD"}"#;
     let updated = r#"gpu_charts_last_update_timestamp{exchange="coinbase",symbol="BTC-USD"}"#;
-    assert_eq!(logger.value(updated).await, 0.0);
-    let before = logger.value(freshness).await;
+    assert_eq!(value(&logger, updated).await, 0.0);
+    let before = value(&logger, freshness).await;
     client.trade(1).await;
-    logger.wait_for(TRADES, 1.0).await;
-    let first = logger.value(freshness).await;
-    assert!(logger.value(updated).await > 1.7e9);
-    let second = logger.value(freshness).await;
+    expect(&logger, TRADES, 1.0).await;
+    let first = value(&logger, freshness).await;
+    assert!(value(&logger, updated).await > 1.7e9);
+    let second = value(&logger, freshness).await;
     assert!(second > first, "{second} after {first}");
     assert!(first < before + DEADLINE.as_secs_f64());
     logger.stop().await;
@@ -390,8 +347,9 @@ async fn a_failing_disk_degrades_and_recovers_without_loss() {
     }
     let deadline = Instant::now() + DEADLINE;
     loop {
-        let (status, body) = logger.get("/health").await;
-        assert!(status.contains("200"), "a restart would lose what is in memory: {status}");
+        let answer = get(logger.metrics, "/health").await;
+        assert_eq!(answer.status, 200, "a restart would lose what is in memory");
+        let body = answer.text();
         if body.contains("degraded") {
             assert!(body.contains("coinbase/BTC-USD"), "the reason names the file: {body}");
             break;
@@ -399,14 +357,14 @@ async fn a_failing_disk_degrades_and_recovers_without_loss() {
         assert!(Instant::now() < deadline);
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    assert!(logger.get("/ready").await.0.contains("503"));
-    assert!(logger.value("gpu_charts_write_errors_total").await > 0.0);
-    assert_eq!(logger.value("gpu_charts_pending_bytes").await, 10.0 * 92.0);
+    assert_eq!(get(logger.metrics, "/ready").await.status, 503);
+    assert!(value(&logger, "gpu_charts_write_errors_total").await > 0.0);
+    assert_eq!(value(&logger, "gpu_charts_pending_bytes").await, 10.0 * 92.0);
     fs::remove_file(&obstacle).unwrap();
-    logger.wait_for(r#"gpu_charts_rows_written_total{exchange="coinbase",table="TRADES"}"#, 10.0).await;
-    assert!(logger.get("/health").await.1.contains(r#""status":"ok""#));
-    assert!(logger.get("/ready").await.0.contains("200"));
-    assert_eq!(logger.value(r#"gpu_charts_rows_dropped_total{exchange="coinbase",reason="shutdown"}"#).await, 0.0);
+    expect(&logger, r#"gpu_charts_rows_written_total{exchange="coinbase",table="TRADES"}"#, 10.0).await;
+    assert!(get(logger.metrics, "/health").await.text().contains(r#""status":"ok""#));
+    assert_eq!(get(logger.metrics, "/ready").await.status, 200);
+    assert_eq!(value(&logger, r#"gpu_charts_rows_dropped_total{exchange="coinbase",reason="shutdown"}"#).await, 0.0);
     logger.stop().await;
 }
 
@@ -417,9 +375,8 @@ async fn rows_that_cannot_be_written_at_the_end_are_an_error() {
     let (_venue, logger, mut client) = coinbase(data.path()).await;
     fs::write(data.path().join("coinbase"), "").unwrap();
     client.trade(1).await;
-    logger.wait_for(TRADES, 1.0).await;
-    logger.shutdown.cancel();
-    let error = timeout(DEADLINE, logger.running).await.unwrap().unwrap().unwrap_err();
+    expect(&logger, TRADES, 1.0).await;
+    let error = timeout(DEADLINE, logger.end()).await.unwrap().unwrap_err();
     assert!(matches!(error, LoggerError::Unwritten { rows: 1, .. }), "{error}");
 }
 
@@ -429,9 +386,10 @@ async fn memory_is_bounded_while_the_disk_refuses_and_the_end_still_comes() {
     let data = tempfile::tempdir().unwrap();
     let venue = Venue::start().await;
     let limits = "memory_limit_bytes: 1048576\nqueue_capacity: 16\nshutdown_grace: 2s\n";
-    let logger = Logger::start(&format!("{limits}{}", venue.config("coinbase", "BTC-USD")), data.path()).await;
+    let logger =
+        Logger::start(&format!("{limits}{}", venue.config("coinbase", "BTC-USD")), data.path(), Clock::system()).await;
     let mut client = venue.accept_and_acknowledge().await;
-    logger.wait_for(CONNECTED, 1.0).await;
+    expect(&logger, CONNECTED, 1.0).await;
     fs::write(data.path().join("coinbase"), "").unwrap();
     let sending = tokio::spawn(async move {
         for id in 1..=40_000 {
@@ -443,16 +401,15 @@ async fn memory_is_bounded_while_the_disk_refuses_and_the_end_still_comes() {
     });
     let full = 1_048_576 / 92;
     let deadline = Instant::now() + DEADLINE;
-    while logger.value(TRADES).await < f64::from(full) {
+    while value(&logger, TRADES).await < f64::from(full) {
         assert!(Instant::now() < deadline);
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     // It stands still there: what follows waits in the queue and in the socket.
     tokio::time::sleep(Duration::from_secs(1)).await;
-    let taken = logger.value(TRADES).await;
+    let taken = value(&logger, TRADES).await;
     assert!(taken <= f64::from(full + 4_096), "{taken} rows are in memory");
-    logger.shutdown.cancel();
-    let error = timeout(DEADLINE, logger.running).await.unwrap().unwrap().unwrap_err();
+    let error = timeout(DEADLINE, logger.end()).await.unwrap().unwrap_err();
     let LoggerError::Unwritten { rows, .. } = error else { panic!("{error}") };
     assert!(rows as f64 >= taken, "{rows} of {taken}");
     sending.abort();
