@@ -1,0 +1,13 @@
+//! The simulator as its clients see it: over real sockets.
+// All of it is test code, helpers included; a skipped test says so aloud.
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
+
+mod binance;
+mod cli;
+mod client;
+mod coinbase;
+mod market;
+mod outage;
+mod replay;
+mod rest;
+mod tls;
