@@ -1,6 +1,6 @@
 //! Binance's JSON commands, their acks and errors.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::MAX_STREAMS;
 use crate::venue::{Reaction, Session};
@@ -30,8 +30,8 @@ pub(super) fn receive(session: &mut Session, text: &str) -> Reaction {
         },
     };
     reaction.replies.push(match outcome {
-        Ok(result) => json!({"result": result, "id": id}).to_string(),
-        Err(Fault { code, text }) => json!({"code": code, "msg": text, "id": id}).to_string(),
+        Ok(result) => format!(r#"{{"result":{result},"id":{id}}}"#),
+        Err(Fault { code, text }) => format!(r#"{{"code":{code},"msg":{},"id":{id}}}"#, Value::from(text)),
     });
     reaction
 }
@@ -115,6 +115,8 @@ fn combined(property: &Value) -> Result<(), Fault> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn reply(session: &mut Session, text: &str) -> Value {
@@ -132,7 +134,7 @@ mod tests {
         let unsubscribe = r#"{"method":"UNSUBSCRIBE","params":["b@trade","c@trade"],"id":"x"}"#;
         let reaction = receive(session, unsubscribe);
         assert_eq!(reaction.removed, ["b@trade"]);
-        assert_eq!(reaction.replies, [r#"{"id":"x","result":null}"#]);
+        assert_eq!(reaction.replies, [r#"{"result":null,"id":"x"}"#]);
         let list = reply(session, r#"{"method":"LIST_SUBSCRIPTIONS","id":3}"#);
         assert_eq!(list, json!({"result": ["a@trade"], "id": 3}));
         assert_eq!(

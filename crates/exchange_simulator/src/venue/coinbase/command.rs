@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{AUTHENTICATED_CHANNELS, Coinbase, topic};
 use crate::venue::{Reaction, Session};
@@ -131,17 +131,15 @@ fn subscriptions(venue: &Coinbase, session: &Session) -> String {
         .iter()
         .filter_map(|name| products.get(name).map(|products| json!({"name": name, "product_ids": products})))
         .collect();
-    json!({"type": "subscriptions", "channels": channels}).to_string()
+    format!(r#"{{"type":"subscriptions","channels":{}}}"#, Value::from(channels))
 }
 
 fn error_frame(message: &str, reason: &str) -> String {
-    json!({"type": "error", "message": message, "reason": reason}).to_string()
+    format!(r#"{{"type":"error","message":{},"reason":{}}}"#, Value::from(message), Value::from(reason))
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::Value;
-
     use super::*;
 
     fn check(session: &mut Session, text: &str, expected: &[Value]) -> Reaction {
