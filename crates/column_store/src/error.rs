@@ -67,6 +67,14 @@ pub enum StoreError {
         /// The length it should have.
         expected: u64,
     },
+    /// An earlier `syncfs` failed, so nothing written since the last good one is proven to be on disk.
+    #[error(
+        "an earlier sync of {path} failed: rows since then may not survive a power loss; check the disk and restart"
+    )]
+    SyncFailed {
+        /// The data directory.
+        path: PathBuf,
+    },
     /// A name cannot be a directory name.
     #[error("`{name}` cannot be {what}: {reason}")]
     Name {

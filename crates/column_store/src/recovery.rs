@@ -15,6 +15,9 @@ use crate::{
     layout::{self, CHECKPOINT_FILE},
 };
 
+/// One day, ns.
+const DAY_NS: u64 = 86_400 * 1_000_000_000;
+
 /// Bytes that recovery moved out of a column file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cut {
@@ -28,13 +31,24 @@ pub struct Cut {
     pub rows: u64,
 }
 
+/// What recovery did, and what is on disk after it.
+#[derive(Debug, Default)]
+pub(crate) struct Recovered {
+    pub(crate) cuts: Vec<Cut>,
+    /// Series → newest day → rows: what the next sync proves.
+    pub(crate) rows: BTreeMap<String, DayRows>,
+}
+
 /// Recovers every series below `root`.
-pub(crate) fn recover(root: &Path, checkpoint: Option<&Checkpoint>, boot_id: &str) -> Result<Vec<Cut>, StoreError> {
-    let mut cuts = Vec::new();
+pub(crate) fn recover(root: &Path, checkpoint: Option<&Checkpoint>, boot_id: &str) -> Result<Recovered, StoreError> {
+    let mut recovered = Recovered::default();
     for id in series(root)? {
         let directory = root.join(id.path());
         let proven = checkpoint.map(|checkpoint| checkpoint.days(&id)).transpose()?.unwrap_or_default();
         let power_loss = checkpoint.filter(|checkpoint| checkpoint.boot_id != boot_id);
+        // A day that had been over for a day when the checkpoint was noted was not being recorded any more: it is whole,
+        // whoever put it there since.
+        let settled = power_loss.and_then(|checkpoint| Day::from_ns(checkpoint.noted_ns.saturating_sub(2 * DAY_NS)));
         let mut days = days(&directory)?;
         days.extend(proven.keys());
         // Days before the oldest noted one were complete and durable when it was noted.
@@ -47,36 +61,42 @@ pub(crate) fn recover(root: &Path, checkpoint: Option<&Checkpoint>, boot_id: &st
                 // The page cache survived: whatever every column has is there.
                 (None, _) => found.rows(),
                 (Some(_), Some(proven_rows)) => proven_rows,
+                (Some(_), None) if settled.is_some_and(|settled| day <= settled) => found.rows(),
                 // A day that began after the last checkpoint of a series that has one: nothing of it is proven.
                 (Some(_), None) if !proven.is_empty() => 0,
                 // A series that no checkpoint names: proven unless it was written after the last one.
                 (Some(checkpoint), None) if found.newest_write_ns()? > checkpoint.noted_ns => 0,
                 (Some(_), None) => found.rows(),
             };
-            found.cut(rows, &mut cuts)?;
+            found.cut(rows, &mut recovered.cuts)?;
+            if found.missing.is_empty() {
+                recovered.rows.insert(id.to_string(), DayRows::from([(day.to_string(), rows)]));
+            }
         }
     }
-    Ok(cuts)
+    Ok(recovered)
 }
 
 /// What a day has on disk.
 pub(crate) struct Found {
     /// The columns that exist: path and length in bytes.
     columns: Vec<(&'static Column, PathBuf, u64)>,
+    /// Paths of the columns that do not.
+    missing: Vec<PathBuf>,
 }
 
 impl Found {
     pub(crate) fn on_disk(directory: &Path, table: Table, day: Day) -> Result<Found, StoreError> {
-        let mut columns = Vec::new();
+        let (mut columns, mut missing) = (Vec::new(), Vec::new());
         for column in table.columns() {
             let path = directory.join(layout::file_name(column.name, day));
             match fs::metadata(&path) {
                 Ok(metadata) => columns.push((column, path, metadata.len())),
-                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                Err(error) if error.kind() == ErrorKind::NotFound => missing.push(path),
                 Err(error) => return Err(StoreError::io("look at", path)(error)),
             }
         }
-        Ok(Found { columns })
+        Ok(Found { columns, missing })
     }
 
     /// Committed rows: the minimum over the columns that the day has, `time` among them.
@@ -94,18 +114,16 @@ impl Found {
             // The whole day was moved away: nothing is left to be cut down to it.
             return Ok(());
         }
-        for (column, path, length) in &self.columns {
-            let rows = length / column.kind.width() as u64;
-            if rows < proven {
+        // A day that is noted has all its columns.
+        let lengths = self.columns.iter().map(|(column, path, length)| (path, length / column.kind.width() as u64));
+        let missing = self.missing.iter().map(|path| (path, 0));
+        match lengths.chain(missing).find(|(_, rows)| *rows < proven) {
+            None => Ok(()),
+            Some((path, rows)) => {
                 let checkpoint = root.join(CHECKPOINT_FILE);
-                return Err(StoreError::BelowCheckpoint { path: path.clone(), rows, proven, checkpoint });
+                Err(StoreError::BelowCheckpoint { path: path.clone(), rows, proven, checkpoint })
             }
         }
-        if proven > 0 && self.rows() == 0 {
-            let path = self.columns.first().map_or_else(PathBuf::new, |(_, path, _)| path.with_file_name("time.*.bin"));
-            return Err(StoreError::BelowCheckpoint { path, rows: 0, proven, checkpoint: root.join(CHECKPOINT_FILE) });
-        }
-        Ok(())
     }
 
     fn newest_write_ns(&self) -> Result<u64, StoreError> {
@@ -137,9 +155,12 @@ fn move_tail(path: &Path, keep: u64, rows: u64) -> Result<PathBuf, StoreError> {
     let mut file = OpenOptions::new().read(true).write(true).open(path).map_err(StoreError::io("open", path))?;
     let (torn_path, mut torn) = create_torn(path, rows)?;
     file.seek(SeekFrom::Start(keep)).map_err(StoreError::io("read", path))?;
-    io::copy(&mut file.by_ref(), &mut torn).map_err(StoreError::io("write", &torn_path))?;
     // The tail must be safe before it is cut off.
-    torn.sync_all().map_err(StoreError::io("sync", &torn_path))?;
+    if let Err(error) = io::copy(&mut file.by_ref(), &mut torn).and_then(|_| torn.sync_all()) {
+        // Such as on a full disk, where each further start would leave another one.
+        _ = fs::remove_file(&torn_path);
+        return Err(StoreError::io("write", torn_path)(error));
+    }
     file.set_len(keep).map_err(StoreError::io("cut", path))?;
     Ok(torn_path)
 }

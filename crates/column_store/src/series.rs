@@ -31,6 +31,8 @@ pub(crate) struct Series {
     last: RowTime,
     /// Days with rows that are not in the files yet, oldest first, and the current day last.
     days: VecDeque<DayBuffer>,
+    /// The last day that was given up for a newer one, and its rows.
+    finished: Option<(Day, u64)>,
     /// When it was last flushed, in flushes of the store: the least recently used series gives up its files first.
     pub(crate) used: u64,
 }
@@ -49,8 +51,8 @@ struct DayBuffer {
 impl Series {
     pub(crate) fn open<R: Row>(root: &Path, id: SeriesId) -> Result<Series, StoreError> {
         let directory = root.join(id.path());
-        let mut series =
-            Series { id, directory, columns: R::COLUMNS, last: RowTime(0), days: VecDeque::new(), used: 0 };
+        let (columns, last, days) = (R::COLUMNS, RowTime(0), VecDeque::new());
+        let mut series = Series { id, directory, columns, last, days, finished: None, used: 0 };
         if let Some((day, rows)) = series.newest_day()? {
             let cell = |column| -> Result<u64, StoreError> {
                 let bytes = series.read_cells(column, day, rows - 1, 1)?;
@@ -85,12 +87,24 @@ impl Series {
         Ok(bytes)
     }
 
-    /// The cells of a `u64` column in the last `count` committed rows of the newest day.
+    /// The cells of a `u64` column in the last `count` committed rows, in no particular order.
     pub(crate) fn last_cells(&self, column: &str, count: u64) -> Result<Vec<u64>, StoreError> {
-        let Some((day, rows)) = self.newest_day()? else { return Ok(Vec::new()) };
-        let count = count.min(rows);
-        let bytes = self.read_cells(column, day, rows - count, count)?;
-        Ok(bytes.chunks_exact(8).filter_map(|cell| cell.try_into().ok()).map(u64::from_le_bytes).collect())
+        let mut cells = Vec::new();
+        for day in recovery::days(&self.directory)?.into_iter().rev() {
+            let rows = Found::on_disk(&self.directory, self.id.table, day)?.rows();
+            let wanted = (count - cells.len() as u64).min(rows);
+            let bytes = self.read_cells(column, day, rows - wanted, wanted)?;
+            cells.extend(bytes.chunks_exact(8).filter_map(|cell| cell.try_into().ok()).map(u64::from_le_bytes));
+            if cells.len() as u64 >= count {
+                break;
+            }
+        }
+        Ok(cells)
+    }
+
+    /// The key of the last row.
+    pub(crate) fn last_time(&self) -> RowTime {
+        self.last
     }
 
     /// Takes a row into the buffers and returns the bytes it needs.
@@ -142,14 +156,17 @@ impl Series {
             if self.days.len() == 1 {
                 break;
             }
-            self.days.pop_front();
+            let given_up = self.days.pop_front();
+            self.finished = given_up.and_then(|buffer| Some((buffer.day, buffer.written?))).or(self.finished);
         }
         (total, Ok(()))
     }
 
-    /// Rows in the files of the days that are still being written.
+    /// Rows in the files of the days that are still being written; of the last one, if none of these has any yet.
     pub(crate) fn written(&self) -> DayRows {
-        self.days.iter().filter_map(|buffer| Some((buffer.day.to_string(), buffer.written?))).collect()
+        let mut days = self.days.iter().filter_map(|buffer| Some((buffer.day, buffer.written?))).peekable();
+        let finished = if days.peek().is_none() { self.finished } else { None };
+        days.chain(finished).map(|(day, rows)| (day.to_string(), rows)).collect()
     }
 }
 
@@ -168,6 +185,7 @@ impl DayBuffer {
         if self.pending == 0 {
             return Ok(0);
         }
+        let new = self.written.is_none();
         let written = match self.written {
             Some(written) => written,
             None => {
@@ -178,8 +196,13 @@ impl DayBuffer {
                 *self.written.insert(found.rows())
             }
         };
-        if self.files.is_empty() {
-            self.files = open_columns(directory, self.day, columns, written, disk)?;
+        if let Err(error) = self.open_and_check(directory, columns, written, new, disk) {
+            self.files.clear();
+            if let StoreError::Changed { .. } = error {
+                // What is there is looked at anew before the next flush, and the day goes on from its whole rows.
+                self.written = None;
+            }
+            return Err(error);
         }
         if let Err(error) = self.write(directory, columns, written, disk) {
             for (file, column) in self.files.drain(..).zip(columns) {
@@ -195,6 +218,29 @@ impl DayBuffer {
         Ok(rows)
     }
 
+    /// Writing on at row × width would fill a file that was cut meanwhile with zeros, so the lengths are checked.
+    fn open_and_check(
+        &mut self,
+        directory: &Path,
+        columns: &'static [Column],
+        written: u64,
+        new: bool,
+        disk: &mut dyn Disk,
+    ) -> Result<(), StoreError> {
+        if self.files.is_empty() {
+            self.files = open_columns(directory, self.day, columns, written, new, disk)?;
+        }
+        for (column, file) in columns.iter().zip(&self.files) {
+            let path = || directory.join(layout::file_name(column.name, self.day));
+            let found = file.metadata().map_err(|error| StoreError::io("look at", path())(error))?.len();
+            let expected = written * column.kind.width() as u64;
+            if found != expected {
+                return Err(StoreError::Changed { path: path(), found, expected });
+            }
+        }
+        Ok(())
+    }
+
     /// `time` is written last: a reader that sees a row's time sees all of the row.
     fn write(&self, directory: &Path, columns: &[Column], written: u64, disk: &mut dyn Disk) -> Result<(), StoreError> {
         let cells = columns.iter().zip(&self.files).zip(&self.buffers);
@@ -207,36 +253,28 @@ impl DayBuffer {
     }
 }
 
-/// Opens a day's column files, `time` last so that a day without all columns is not yet a day. A column that the day
-/// lacks is padded up to the committed rows.
+/// Opens a day's column files, `time` last so that a day without all columns is not yet a day. A column that a day lacks
+/// when it is opened for the first time (`new`) is padded up to the committed rows.
 fn open_columns(
     directory: &Path,
     day: Day,
     columns: &'static [Column],
     written: u64,
+    new: bool,
     disk: &mut dyn Disk,
 ) -> Result<Vec<File>, StoreError> {
     let open = |column: &Column, disk: &mut dyn Disk| -> Result<File, StoreError> {
         let path = directory.join(layout::file_name(column.name, day));
-        if written > 0 && !path.exists() {
+        // An error is not an absence: a column that cannot be looked at must not be replaced.
+        if written > 0 && !path.try_exists().map_err(StoreError::io("look at", &path))? {
+            if !new {
+                return Err(StoreError::Changed { path, found: 0, expected: written * column.kind.width() as u64 });
+            }
             pad(&path, column, written, disk)?;
         }
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(&path)
-            .map_err(StoreError::io("open", &path))?;
-        let expected = written * column.kind.width() as u64;
-        let found = file.metadata().map_err(StoreError::io("look at", &path))?.len();
-        if found < expected {
-            return Err(StoreError::Changed { path, found, expected });
-        }
-        if found > expected {
-            file.set_len(expected).map_err(StoreError::io("cut", &path))?;
-        }
-        Ok(file)
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false);
+        options.open(&path).map_err(StoreError::io("open", &path))
     };
     let mut files = Vec::with_capacity(columns.len());
     for column in columns.iter().skip(1) {

@@ -44,8 +44,10 @@ pub struct Store {
     boot_id: String,
     series: Vec<Series>,
     index: HashMap<SeriesId, usize>,
-    /// What the last checkpoint proved of series that this process has not opened.
+    /// What the last checkpoint proved, by series and day.
     proven: BTreeMap<String, BTreeMap<String, u64>>,
+    /// The kernel tells a failed write-back once and then forgets it.
+    sync_failed: bool,
     recovered: Vec<Cut>,
     pending_bytes: usize,
     flushes: u64,
@@ -94,12 +96,13 @@ impl Store {
             boot_id,
             series: Vec::new(),
             index: HashMap::new(),
-            proven: checkpoint.map(|checkpoint| checkpoint.rows).unwrap_or_default(),
-            recovered,
+            proven: recovered.rows,
+            recovered: recovered.cuts,
+            sync_failed: false,
             pending_bytes: 0,
             flushes: 0,
         };
-        // From here on the page cache holds what the checkpoint claims, under this boot's id.
+        // Whatever recovery let stand is proven from here on.
         store.sync()?;
         Ok(store)
     }
@@ -129,7 +132,8 @@ impl Store {
         Ok(SeriesHandle { index, row: PhantomData })
     }
 
-    /// The cells of a `u64` column in the last `count` committed rows of the series' newest day, 0 where it was unknown.
+    /// The cells of a `u64` column in the last `count` committed rows of the series, in no particular order; 0 where
+    /// unknown.
     ///
     /// # Errors
     /// The operating system's.
@@ -140,6 +144,11 @@ impl Store {
         count: u64,
     ) -> Result<Vec<u64>, StoreError> {
         self.series.get(handle.index).map_or(Ok(Vec::new()), |series| series.last_cells(column, count))
+    }
+
+    /// The search key of the series' last row, ns since the Unix epoch; 0 before the first.
+    pub fn last_time_ns<R: Row>(&self, handle: SeriesHandle<R>) -> u64 {
+        self.series.get(handle.index).map_or(0, |series| series.last_time().ns())
     }
 
     /// Takes a row into memory; [`Store::flush`] brings it to the files.
@@ -218,8 +227,13 @@ impl Store {
     /// Makes every flushed row durable and notes it in the checkpoint: it survives power loss from here on.
     ///
     /// # Errors
-    /// The operating system's; the old checkpoint then still stands.
+    /// The operating system's; the old checkpoint then still stands. After a failed `syncfs` it stands until the store is
+    /// opened anew ([`StoreError::SyncFailed`]): the kernel may have dropped what it could not write, and does not say so
+    /// twice.
     pub fn sync(&mut self) -> Result<(), StoreError> {
+        if self.sync_failed {
+            return Err(StoreError::SyncFailed { path: self.root.clone() });
+        }
         let mut rows = self.proven.clone();
         for series in &self.series {
             let written = series.written();
@@ -229,7 +243,10 @@ impl Store {
         }
         let noted_ns = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos());
         let noted_ns = u64::try_from(noted_ns).unwrap_or(u64::MAX);
-        self.disk.sync(&self.root_file).map_err(StoreError::io("sync", &self.root))?;
+        if let Err(error) = self.disk.sync(&self.root_file) {
+            self.sync_failed = true;
+            return Err(StoreError::io("sync", &self.root)(error));
+        }
         Checkpoint { boot_id: self.boot_id.clone(), noted_ns, rows: rows.clone() }.write(&self.root)?;
         self.proven = rows;
         Ok(())

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-const DAY: &str = "18.11.26";
+const DAY: &str = "18.11.96";
 
 fn column_file(root: &Path, column: &str) -> std::path::PathBuf {
     root.join(id(Table::Md).path()).join(format!("{column}.{DAY}.bin"))
@@ -75,7 +75,7 @@ fn rows_proven_by_a_checkpoint_are_never_cut() {
         set_len(root.path(), "price", 11);
         let error = reopen(root.path(), boot).err().unwrap();
         assert!(matches!(error, StoreError::BelowCheckpoint { rows: 2, proven: 3, .. }), "{error}");
-        assert!(error.to_string().contains("price.18.11.26.bin"), "{error}");
+        assert!(error.to_string().contains("price.18.11.96.bin"), "{error}");
         assert_eq!(fs::metadata(column_file(root.path(), "event_id")).unwrap().len(), 32, "nothing was touched");
         // The way out that the error names.
         fs::remove_file(root.path().join("checkpoint")).unwrap();
@@ -117,9 +117,11 @@ proptest! {
         let root = synced_and_flushed(5);
         if new_day {
             // A day that begins after the last checkpoint is not proven at all.
-            let mut store = reopen(root.path(), "boot-1").unwrap();
-            append(&mut store, &[md(DAY_START + 86_400 * S, 77)]);
-            flush(&mut store);
+            let next = root.path().join(id(Table::Md).path());
+            for column in Table::Md.columns() {
+                let cell = fs::read(column_file(root.path(), column.name)).unwrap()[..column.kind.width()].to_vec();
+                fs::write(next.join(format!("{}.19.11.96.bin", column.name)), cell).unwrap();
+            }
         }
         for (column, tail) in Table::Md.columns().iter().zip(&tails) {
             let width = column.kind.width() as u64;
@@ -141,6 +143,63 @@ proptest! {
         flush(&mut store);
         assert_eq!(u64s(&read_all(root.path(), Table::Md), "event_id"), [0, 1, 2, 8]);
     }
+}
+
+/// What a restart on the same boot let stand was synced with it: a later power loss must not take it.
+#[test]
+fn rows_that_a_restart_kept_are_proven() {
+    let root = synced_and_flushed(2);
+    // Nothing more is written to the series before the power is lost.
+    drop(reopen(root.path(), "boot-1").unwrap());
+    let store = reopen(root.path(), "boot-2").unwrap();
+    assert!(store.recovered().is_empty(), "{:?}", store.recovered());
+    assert_eq!(u64s(&read_all(root.path(), Table::Md), "event_id"), [0, 1, 2, 3, 4]);
+}
+
+/// A day's last rows are proven even if the next day's files cannot be begun.
+#[test]
+fn the_end_of_a_day_is_proven_while_the_next_one_fails() {
+    let root = tempfile::tempdir().unwrap();
+    let mut store = Store::open_on_boot(root.path(), Options::default(), "boot-1".into()).unwrap();
+    append(&mut store, &[md(DAY_START, 0)]);
+    flush(&mut store);
+    store.sync().unwrap();
+    // A directory where a column of the next day should be.
+    let obstacle = root.path().join(id(Table::Md).path()).join("side.19.11.96.bin");
+    fs::create_dir(&obstacle).unwrap();
+    append(&mut store, &[md(DAY_START + 1, 1), md(DAY_START + 86_400 * S, 2)]);
+    assert!(store.flush(|_, _| {}).is_err());
+    store.sync().unwrap();
+    drop(store);
+    fs::remove_dir(&obstacle).unwrap();
+    drop(reopen(root.path(), "boot-2").unwrap());
+    assert_eq!(u64s(&read_all(root.path(), Table::Md), "event_id"), [0, 1]);
+}
+
+/// Old data copied into the directory is not taken for the unsynced rows of a crash.
+#[test]
+fn days_long_over_survive_a_power_loss_whoever_put_them_there() {
+    let root = tempfile::tempdir().unwrap();
+    drop(Store::open_on_boot(root.path(), Options::default(), "boot-1".into()).unwrap());
+    let other = synced_and_flushed(0);
+    let old_day = ["18.11.96", "01.02.20"];
+    let (from, to) = (other.path().join("coinbase/BTC-USD/MD"), root.path().join("coinbase/BTC-USD/MD"));
+    fs::create_dir_all(&to).unwrap();
+    for column in Table::Md.columns() {
+        let name = |day: &str| format!("{}.{day}.bin", column.name);
+        fs::copy(from.join(name(old_day[0])), to.join(name(old_day[1]))).unwrap();
+    }
+    let store = reopen(root.path(), "boot-2").unwrap();
+    assert!(store.recovered().is_empty(), "{:?}", store.recovered());
+}
+
+#[test]
+fn a_column_of_a_proven_day_that_is_gone_is_refused() {
+    let root = synced_and_flushed(1);
+    fs::remove_file(column_file(root.path(), "price_f64")).unwrap();
+    let error = reopen(root.path(), "boot-1").err().unwrap();
+    assert!(matches!(error, StoreError::BelowCheckpoint { rows: 0, proven: 3, .. }), "{error}");
+    assert!(error.to_string().contains("price_f64.18.11.96.bin"), "{error}");
 }
 
 #[test]

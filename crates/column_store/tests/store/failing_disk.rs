@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use column_store::{Disk, OsDisk};
+use column_store::{Disk, OsDisk, StoreError};
 
 use super::*;
 
@@ -15,6 +15,20 @@ use super::*;
 struct Fault(Arc<Mutex<Option<(&'static str, usize)>>>);
 
 struct FaultyDisk(Fault);
+
+/// A disk whose first sync after `open` fails.
+struct UnsyncedDisk(u32);
+
+impl Disk for UnsyncedDisk {
+    fn write_at(&mut self, file: &File, path: &Path, bytes: &[u8], offset: u64) -> io::Result<usize> {
+        OsDisk.write_at(file, path, bytes, offset)
+    }
+
+    fn sync(&mut self, root: &File) -> io::Result<()> {
+        self.0 += 1;
+        if self.0 == 2 { Err(io::ErrorKind::Other.into()) } else { OsDisk.sync(root) }
+    }
+}
 
 impl Disk for FaultyDisk {
     fn write_at(&mut self, file: &File, path: &Path, bytes: &[u8], offset: u64) -> io::Result<usize> {
@@ -57,7 +71,7 @@ fn a_write_failing_inside_each_column_loses_nothing() {
             assert_eq!(store.pending_bytes(), 416);
             // Readers still see the previous flush, and whole rows.
             assert_eq!(u64s(&read_all(root.path(), Table::Md), "event_id"), [0, 1]);
-            assert_whole_rows(root.path(), Table::Md, "18.11.26".parse().unwrap(), 2);
+            assert_whole_rows(root.path(), Table::Md, "18.11.96".parse().unwrap(), 2);
 
             append(&mut store, &[md(DAY_START + 9, 6)]);
             assert_eq!(flush(&mut store), 5);
@@ -89,6 +103,54 @@ fn a_failure_over_midnight_keeps_both_days() {
     assert_eq!(flush(&mut store), 2);
     assert_eq!(store.pending_bytes(), 0);
     assert_eq!(u64s(&read_all(root.path(), Table::Md), "event_id"), [0, 1, 2]);
+}
+
+/// The kernel tells a failed write-back once: after it, no checkpoint may claim that the rows are on disk.
+#[test]
+fn a_failed_sync_proves_nothing_any_more() {
+    let root = tempfile::tempdir().unwrap();
+    let mut store =
+        Store::open(root.path(), Options { disk: Box::new(UnsyncedDisk(0)), ..Options::default() }).unwrap();
+    let before = fs::read(root.path().join("checkpoint")).unwrap();
+    append(&mut store, &[md(DAY_START, 0)]);
+    flush(&mut store);
+    assert!(store.sync().is_err());
+    let error = store.sync().unwrap_err();
+    assert!(matches!(error, StoreError::SyncFailed { .. }), "{error}");
+    assert_eq!(fs::read(root.path().join("checkpoint")).unwrap(), before);
+    drop(store);
+    open(root.path()).sync().unwrap();
+}
+
+/// A column that somebody cuts or removes while the logger runs never becomes zeros that look like data.
+#[test]
+fn a_column_changed_by_somebody_else_is_told_and_recording_goes_on() {
+    for (column, keep) in [("price_f64", Some(0)), ("price_f64", Some(9)), ("time", Some(4)), ("side", None)] {
+        let root = tempfile::tempdir().unwrap();
+        let mut store = Store::open(root.path(), Options { open_files: 1, ..Options::default() }).unwrap();
+        append(&mut store, &[md(DAY_START, 0), md(DAY_START, 1), md(DAY_START, 2)]);
+        flush(&mut store);
+        let path = root.path().join(id(Table::Md).path()).join(format!("{column}.18.11.96.bin"));
+        match keep {
+            Some(bytes) => File::options().write(true).open(&path).unwrap().set_len(bytes).unwrap(),
+            None => {
+                // Another series makes the store close this one's files.
+                let other = store.series::<MdRow>("coinbase", "ETH-USD").unwrap();
+                store.append(other, &md(DAY_START, 0), TimeRule::Live).unwrap();
+                flush(&mut store);
+                fs::remove_file(&path).unwrap();
+            }
+        }
+        append(&mut store, &[md(DAY_START, 3)]);
+        let error = store.flush(|_, _| {}).unwrap_err();
+        assert!(matches!(error, StoreError::Changed { .. }), "{error}");
+        assert!(error.to_string().contains(column), "{error}");
+        assert_eq!(flush(&mut store), 1);
+        let all = read_all(root.path(), Table::Md);
+        let prices: Vec<f64> = u64s(&all, "price_f64").into_iter().map(f64::from_bits).collect();
+        assert!(prices.iter().all(|price| *price > 100.0), "no price is invented: {prices:?}");
+        assert_eq!(u64s(&all, "event_id").last(), Some(&3));
+    }
 }
 
 #[test]

@@ -2,6 +2,9 @@
 
 use super::*;
 
+/// 2026-11-18 00:00:00 UTC, ns.
+const DAY_START: u64 = 1_794_960_000 * S;
+
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -35,8 +35,8 @@ fn the_key_does_not_fall_over_midnight_and_a_restart() {
     append(&mut store, &[md(DAY_START - 1, 3)]);
     flush(&mut store);
     assert_eq!(times(root.path()), [DAY_START - 1, DAY_START, DAY_START], "a late row stays in the new day");
-    assert_whole_rows(root.path(), Table::Md, "17.11.26".parse().unwrap(), 1);
-    assert_whole_rows(root.path(), Table::Md, "18.11.26".parse().unwrap(), 2);
+    assert_whole_rows(root.path(), Table::Md, "17.11.96".parse().unwrap(), 1);
+    assert_whole_rows(root.path(), Table::Md, "18.11.96".parse().unwrap(), 2);
 }
 
 #[test]
@@ -72,13 +72,13 @@ fn a_column_that_the_day_lacks_is_padded_with_unknowns() {
     for name in ["time", "nanos", "price", "volume", "side", "best_bid", "best_ask"] {
         let rows = if name == "best_ask" { 2 } else { 3 };
         let cells: Vec<u8> = ((DAY_START / S) as u32).to_le_bytes().repeat(rows);
-        fs::write(directory.join(format!("{name}.18.11.26.bin")), cells).unwrap();
+        fs::write(directory.join(format!("{name}.18.11.96.bin")), cells).unwrap();
     }
     let mut store = open(root.path());
     assert_eq!(store.recovered().len(), 6);
     append(&mut store, &[md(DAY_START + 7, 42)]);
     flush(&mut store);
-    assert_whole_rows(root.path(), Table::Md, "18.11.26".parse().unwrap(), 3);
+    assert_whole_rows(root.path(), Table::Md, "18.11.96".parse().unwrap(), 3);
     let all = read_all(root.path(), Table::Md);
     assert_eq!(u64s(&all, "event_id"), [0, 0, 42]);
     let prices: Vec<_> = u64s(&all, "price_f64").into_iter().map(f64::from_bits).collect();
@@ -121,7 +121,7 @@ fn open_files_are_bounded() {
     }
     for i in 0..20 {
         let directory = root.path().join(format!("coinbase/S{i}-USD/MD"));
-        assert_eq!(fs::metadata(directory.join("event_id.18.11.26.bin")).unwrap().len(), 40);
+        assert_eq!(fs::metadata(directory.join("event_id.18.11.96.bin")).unwrap().len(), 40);
     }
 }
 

@@ -142,7 +142,7 @@ fn a_file_cut_after_the_selection_is_an_error_and_no_crash() {
     append(&mut store, &(0..1_000).map(|i| md(DAY_START, i)).collect::<Vec<_>>());
     flush(&mut store);
     let selection = select(root.path(), &["event_id"], 0, u32::MAX);
-    let file = root.path().join("coinbase/BTC-USD/MD/event_id.18.11.26.bin");
+    let file = root.path().join("coinbase/BTC-USD/MD/event_id.18.11.96.bin");
     fs::File::options().write(true).open(&file).unwrap().set_len(800).unwrap();
     let mut buffer = vec![0; 8_000];
     let error = selection.columns[0].slices[0].read_at(&mut buffer, 0).unwrap_err();
@@ -151,7 +151,7 @@ fn a_file_cut_after_the_selection_is_an_error_and_no_crash() {
     fs::File::options().write(true).open(&file).unwrap().set_len(803).unwrap();
     assert_eq!(select(root.path(), &["event_id", "time"], 0, u32::MAX).columns[1].rows, 100);
     // An empty time file is a day without rows.
-    let time = root.path().join("coinbase/BTC-USD/MD/time.18.11.26.bin");
+    let time = root.path().join("coinbase/BTC-USD/MD/time.18.11.96.bin");
     fs::File::options().write(true).open(time).unwrap().set_len(0).unwrap();
     assert_eq!(select(root.path(), &["event_id", "time"], 0, u32::MAX).columns[0].rows, 0);
 }
@@ -162,10 +162,10 @@ fn a_day_that_lacks_a_column_is_named() {
     let mut store = open(root.path());
     append(&mut store, &[md(DAY_START - S, 1), md(DAY_START, 2)]);
     flush(&mut store);
-    fs::remove_file(root.path().join("coinbase/BTC-USD/MD/price_f64.17.11.26.bin")).unwrap();
+    fs::remove_file(root.path().join("coinbase/BTC-USD/MD/price_f64.17.11.96.bin")).unwrap();
     let selection = select(root.path(), &["event_id", "price_f64"], 0, u32::MAX);
     assert_eq!(u64s(&bytes(&selection), "event_id"), [2], "left out for all columns");
-    assert_eq!(selection.incomplete, [("17.11.26".parse().unwrap(), "price_f64")]);
+    assert_eq!(selection.incomplete, [("17.11.96".parse().unwrap(), "price_f64")]);
 }
 
 #[test]
