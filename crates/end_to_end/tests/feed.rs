@@ -174,6 +174,12 @@ async fn an_unanswered_subscription_is_an_error_after_ten_seconds() {
     }
     assert_eq!(value(&logger, CONNECTED).await, 0.0);
     expect(&logger, TRADES, id as f64).await;
+    // What is missing is asked for again, each alone.
+    let again = [client.receive().await, client.receive().await];
+    assert!(again.iter().any(|frame| frame.contains("matches") && !frame.contains("ticker")), "{again:?}");
+    assert!(again.iter().any(|frame| frame.contains("ticker") && !frame.contains("matches")), "{again:?}");
+    client.acknowledge(&["BTC-USD"]).await;
+    expect(&logger, CONNECTED, 1.0).await;
     logger.stop().await;
 }
 
@@ -210,13 +216,13 @@ async fn a_broken_connection_is_survived() {
 async fn a_silent_connection_is_given_up() {
     let data = tempfile::tempdir().unwrap();
     let (venue, logger, client) = coinbase(data.path()).await;
-    // The venue does not even read: pings stay unanswered.
-    let held = client;
+    // The socket lives, and answers pings; but the venue's own heartbeats have stopped.
+    let zombie = tokio::spawn(client.wait_for_close());
     expect_error(&logger, "coinbase", "silence", 1.0).await;
     assert_eq!(value(&logger, CONNECTED).await, 0.0);
     let _client = venue.accept_and_acknowledge().await;
     expect(&logger, CONNECTED, 1.0).await;
-    drop(held);
+    zombie.await.unwrap();
     logger.stop().await;
 }
 

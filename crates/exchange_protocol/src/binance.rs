@@ -29,6 +29,8 @@ static FACTS: Facts = Facts {
     connect_spacing: Duration::from_secs(1),
     // The server pings every 20 s, so even a connection without any trade is never silent for longer.
     silence_limit: Duration::from_secs(60),
+    // A quiet symbol brings nothing but the server's pings.
+    has_heartbeats: false,
     keepalive_after: Duration::from_secs(30),
     lifetime: Some(Duration::from_secs(24 * 3_600)),
     trade_ids: IdRule::Contiguous,
@@ -53,8 +55,8 @@ impl Venue for Binance {
         "/stream?timeUnit=MICROSECOND"
     }
 
-    fn session(&self, subscriptions: Vec<Subscription>) -> Box<dyn Session> {
-        Box::new(Connection { subscriptions, requests: BTreeMap::new() })
+    fn session(&self) -> Box<dyn Session> {
+        Box::new(Connection::default())
     }
 
     fn quote_currency<'s>(&self, symbol: &'s str) -> Option<&'s str> {
@@ -63,10 +65,11 @@ impl Venue for Binance {
     }
 }
 
+#[derive(Default)]
 struct Connection {
-    subscriptions: Vec<Subscription>,
-    /// Requests that were not answered yet: id → range of `subscriptions`.
-    requests: BTreeMap<u64, std::ops::Range<usize>>,
+    /// Requests that were not answered yet, by their id.
+    requests: BTreeMap<u64, Vec<Subscription>>,
+    last_id: u64,
 }
 
 fn stream_name(Subscription { symbol, stream }: &Subscription) -> String {
@@ -129,14 +132,13 @@ struct Payload<'f> {
 }
 
 impl Session for Connection {
-    fn open(&mut self) -> Vec<String> {
-        self.requests.clear();
+    fn subscribe(&mut self, wanted: &[Subscription]) -> Vec<String> {
         let mut frames = Vec::new();
-        for (number, chunk) in self.subscriptions.chunks(STREAMS_PER_REQUEST).enumerate() {
-            let (id, first) = (number as u64 + 1, number * STREAMS_PER_REQUEST);
-            self.requests.insert(id, first..first + chunk.len());
+        for chunk in wanted.chunks(STREAMS_PER_REQUEST) {
+            self.last_id += 1;
+            self.requests.insert(self.last_id, chunk.to_vec());
             let streams: Vec<_> = chunk.iter().map(stream_name).collect();
-            frames.push(json!({"method": "SUBSCRIBE", "params": streams, "id": id}).to_string());
+            frames.push(json!({"method": "SUBSCRIBE", "params": streams, "id": self.last_id}).to_string());
         }
         frames
     }
@@ -150,9 +152,8 @@ impl Session for Connection {
                 Ok(MessageType::Error)
             }
             Frame { id: Some(id), .. } => {
-                let range = self.requests.remove(&id).unwrap_or_default();
-                for Subscription { symbol, stream } in self.subscriptions.get(range).unwrap_or_default() {
-                    sink(Event::Subscribed { symbol, stream: *stream });
+                for Subscription { symbol, stream } in self.requests.remove(&id).unwrap_or_default() {
+                    sink(Event::Subscribed { symbol: &symbol, stream });
                 }
                 Ok(MessageType::Subscription)
             }
@@ -168,12 +169,11 @@ impl Session for Connection {
 impl Connection {
     /// A refused request refuses all of its streams.
     fn reject(&mut self, id: Option<u64>, reason: &str, sink: &mut dyn FnMut(Event<'_>)) {
-        let range = id.and_then(|id| self.requests.remove(&id)).unwrap_or_default();
-        let refused = self.subscriptions.get(range).unwrap_or_default();
+        let refused = id.and_then(|id| self.requests.remove(&id)).unwrap_or_default();
         if refused.is_empty() {
             sink(Event::Rejected { symbol: None, reason });
         }
-        for Subscription { symbol, .. } in refused {
+        for Subscription { symbol, .. } in &refused {
             sink(Event::Rejected { symbol: Some(symbol), reason });
         }
     }
@@ -217,7 +217,7 @@ impl Payload<'_> {
 
     fn trade(&self, first_id: u64, id: u64) -> Result<Trade<'_>, DecodeError> {
         let text = |field, text: Option<&Cow<'_, str>>| -> Result<Decimal, DecodeError> {
-            Decimal::parse(field, text.ok_or(DecodeError::Missing(field))?)
+            Decimal::parse_unsigned(field, text.ok_or(DecodeError::Missing(field))?)
         };
         Ok(Trade {
             symbol: self.symbol()?,
@@ -254,7 +254,7 @@ fn level(
     let parse = |field, raw: Option<&RawValue>| -> Result<Decimal, DecodeError> {
         let raw = raw.ok_or(DecodeError::Missing(field))?.get();
         let text = raw.strip_prefix('"').and_then(|raw| raw.strip_suffix('"'));
-        Decimal::parse(field, text.ok_or_else(|| DecodeError::value(field, raw))?)
+        Decimal::parse_unsigned(field, text.ok_or_else(|| DecodeError::value(field, raw))?)
     };
     let (price, size) = (parse(price_field, price)?, parse(size_field, size)?);
     Ok((price.value != 0.0).then_some(Level { price, size: Some(size) }))

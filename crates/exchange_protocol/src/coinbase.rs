@@ -28,6 +28,7 @@ static FACTS: Facts = Facts {
     connect_spacing: Duration::from_millis(250),
     // Heartbeats come every second for each product.
     silence_limit: Duration::from_secs(10),
+    has_heartbeats: true,
     keepalive_after: Duration::from_secs(5),
     lifetime: None,
     trade_ids: IdRule::Contiguous,
@@ -43,8 +44,8 @@ impl Venue for Coinbase {
         ""
     }
 
-    fn session(&self, subscriptions: Vec<Subscription>) -> Box<dyn Session> {
-        Box::new(Connection { subscriptions, acknowledged: BTreeSet::new() })
+    fn session(&self) -> Box<dyn Session> {
+        Box::new(Connection::default())
     }
 
     fn quote_currency<'s>(&self, symbol: &'s str) -> Option<&'s str> {
@@ -52,10 +53,10 @@ impl Venue for Coinbase {
     }
 }
 
+#[derive(Default)]
 struct Connection {
-    subscriptions: Vec<Subscription>,
-    /// Indices into `subscriptions`.
-    acknowledged: BTreeSet<usize>,
+    asked: BTreeSet<Subscription>,
+    acknowledged: BTreeSet<Subscription>,
 }
 
 fn channel(stream: Stream) -> &'static str {
@@ -112,13 +113,13 @@ struct Channel<'f> {
 }
 
 impl Session for Connection {
-    fn open(&mut self) -> Vec<String> {
-        self.acknowledged.clear();
-        let products = |wanted: &str| -> Vec<&str> {
-            let of_channel = self.subscriptions.iter().filter(|subscription| channel(subscription.stream) == wanted);
+    fn subscribe(&mut self, wanted: &[Subscription]) -> Vec<String> {
+        self.asked.extend(wanted.iter().cloned());
+        let products = |name: &str| -> Vec<&str> {
+            let of_channel = wanted.iter().filter(|subscription| channel(subscription.stream) == name);
             of_channel.map(|subscription| subscription.symbol.as_str()).collect()
         };
-        let all: BTreeSet<&str> = self.subscriptions.iter().map(|subscription| subscription.symbol.as_str()).collect();
+        let all: BTreeSet<&str> = wanted.iter().map(|subscription| subscription.symbol.as_str()).collect();
         let channels: Vec<_> = [("matches", products("matches")), ("ticker", products("ticker"))]
             .into_iter()
             .chain([("heartbeat", all.into_iter().collect())])
@@ -153,8 +154,8 @@ impl Session for Connection {
                 let reason = message.reason.as_deref().unwrap_or(text);
                 // "FOO-USD is not a valid product", "LOOM-USDC is delisted": the symbol is the first word.
                 let first = reason.split(' ').next().unwrap_or_default();
-                let symbol = self.subscriptions.iter().map(|subscription| subscription.symbol.as_str());
-                sink(Event::Rejected { symbol: symbol.into_iter().find(|symbol| *symbol == first), reason });
+                let mut symbols = self.asked.iter().map(|subscription| subscription.symbol.as_str());
+                sink(Event::Rejected { symbol: symbols.find(|symbol| *symbol == first), reason });
                 Ok(MessageType::Error)
             }
             // Known, and not asked for.
@@ -169,12 +170,13 @@ impl Session for Connection {
 impl Connection {
     /// `subscriptions` is the whole truth each time; what it newly confirms is told once.
     fn acknowledge(&mut self, channels: &[Channel<'_>], sink: &mut dyn FnMut(Event<'_>)) {
-        for (index, Subscription { symbol, stream }) in self.subscriptions.iter().enumerate() {
+        for subscription in &self.asked {
+            let Subscription { symbol, stream } = subscription;
             let named = channels
                 .iter()
                 .filter(|named| named.name == channel(*stream))
                 .any(|named| named.product_ids.iter().any(|product| product == symbol));
-            if named && self.acknowledged.insert(index) {
+            if named && self.acknowledged.insert(subscription.clone()) {
                 sink(Event::Subscribed { symbol, stream: *stream });
             }
         }
@@ -203,8 +205,8 @@ impl<'f> Message<'f> {
             id,
             first_id: id,
             event_ns: self.event_ns(),
-            price: decimal("price", self.price.as_ref())?,
-            size: decimal("size", self.size.as_ref())?,
+            price: positive("price", self.price.as_ref())?,
+            size: positive("size", self.size.as_ref())?,
             taker: maker.opposite(),
             maker_order_id: order_id("maker_order_id", self.maker_order_id.as_ref())?,
             taker_order_id: order_id("taker_order_id", self.taker_order_id.as_ref())?,
@@ -223,8 +225,8 @@ impl<'f> Message<'f> {
     }
 }
 
-fn decimal(field: &'static str, text: Option<&Cow<'_, str>>) -> Result<Decimal, DecodeError> {
-    Decimal::parse(field, text.ok_or(DecodeError::Missing(field))?)
+fn positive(field: &'static str, text: Option<&Cow<'_, str>>) -> Result<Decimal, DecodeError> {
+    Decimal::parse_unsigned(field, text.ok_or(DecodeError::Missing(field))?)
 }
 
 /// A side of the book is empty if its price is missing, empty or zero. Frames of before 2022 have no sizes.
@@ -235,11 +237,11 @@ fn level(
     size: Option<&Cow<'_, str>>,
 ) -> Result<Option<Level>, DecodeError> {
     let Some(price) = price.filter(|price| !price.is_empty()) else { return Ok(None) };
-    let price = Decimal::parse(price_field, price)?;
+    let price = Decimal::parse_unsigned(price_field, price)?;
     if price.value == 0.0 {
         return Ok(None);
     }
-    Ok(Some(Level { price, size: size.map(|size| Decimal::parse(size_field, size)).transpose()? }))
+    Ok(Some(Level { price, size: size.map(|size| Decimal::parse_unsigned(size_field, size)).transpose()? }))
 }
 
 fn order_id(field: &'static str, text: Option<&Cow<'_, str>>) -> Result<[u8; 16], DecodeError> {

@@ -35,9 +35,21 @@ impl Decimal {
         let value = text.parse::<f64>().ok().filter(|value| value.is_finite()).ok_or_else(bad)?;
         Ok(Decimal { value, exact: gives_digits_back(unsigned, value) })
     }
+
+    /// The same for what cannot be negative, such as a size.
+    ///
+    /// # Errors
+    /// As [`Decimal::parse`], and for a minus sign.
+    pub fn parse_unsigned(field: &'static str, text: &str) -> Result<Decimal, DecodeError> {
+        if text.starts_with('-') { Err(DecodeError::value(field, text)) } else { Decimal::parse(field, text) }
+    }
 }
 
 fn gives_digits_back(unsigned: &str, value: f64) -> bool {
+    if value == 0.0 {
+        // Too small a number is rounded to 0.
+        return !unsigned.bytes().any(|byte| (b'1'..=b'9').contains(&byte));
+    }
     if unsigned.len() <= ALWAYS_EXACT {
         return true;
     }
@@ -90,6 +102,8 @@ mod tests {
             ("0.30000000000000001", false),
             ("19403.244049780002", true),
             ("123456.123456789012", false),
+            ("0.000", true),
+            ("1e-400", false),
         ] {
             assert_eq!(Decimal::parse("p", text).unwrap().exact, exact, "{text}");
         }

@@ -48,8 +48,11 @@ pub struct Facts {
     pub frames_per_second: u32,
     /// Time between two connection attempts at least: the venue's budget per address, spread out.
     pub connect_spacing: Duration,
-    /// A connection that brought no frame at all, pings included, for this long is dead.
+    /// A connection that was silent for this long is dead.
     pub silence_limit: Duration,
+    /// Whether the venue itself sends messages more often than that: then pings and pongs are no sign of life, for they tell
+    /// of the socket and not of the feed.
+    pub has_heartbeats: bool,
     /// After this long without a frame, [`Session::keepalive`] is asked for one to send.
     pub keepalive_after: Duration,
     /// The venue closes connections at this age.
@@ -73,8 +76,8 @@ pub trait Venue: Send + Sync {
         &[Stream::Trades, Stream::Quotes]
     }
 
-    /// Begins a connection that shall carry these subscriptions.
-    fn session(&self, subscriptions: Vec<Subscription>) -> Box<dyn Session>;
+    /// Begins a connection.
+    fn session(&self) -> Box<dyn Session>;
 
     /// The currency in which prices of the symbol are told, upper-case; `None` if the symbol's name does not show it.
     fn quote_currency<'s>(&self, symbol: &'s str) -> Option<&'s str>;
@@ -87,8 +90,14 @@ pub trait Venue: Send + Sync {
 
 /// The state of one connection.
 pub trait Session: Send {
-    /// Text frames to send right after the handshake, in this order, at [`Facts::frames_per_second`].
-    fn open(&mut self) -> Vec<String>;
+    /// Text frames to send right after the handshake, before those that subscribe.
+    fn open(&mut self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// Text frames that subscribe, to be sent at [`Facts::frames_per_second`]. The venue's answers come as
+    /// [`Event::Subscribed`] and [`Event::Rejected`]; what is refused or not answered may be asked for again.
+    fn subscribe(&mut self, wanted: &[Subscription]) -> Vec<String>;
 
     /// Understands a text frame and hands each thing that it says to `sink`, in the frame's order.
     ///

@@ -56,6 +56,9 @@ pub struct RunArgs {
     /// Web configuration of the metrics endpoint: not in this version yet
     #[arg(long, env = "WEB_CONFIG_FILE", value_name = "FILE")]
     pub web_config: Option<PathBuf>,
+    /// What to log, such as `debug` or `warn,logger::feed=debug` [default: info]
+    #[arg(long, env = "RUST_LOG", value_name = "FILTER")]
+    pub log: Option<String>,
     /// Print the effective configuration and exit
     #[arg(long)]
     pub print_config: bool,

@@ -10,6 +10,7 @@ use std::{
 use exchange_protocol::{Stream, Venue};
 use metrics_server::ListenAddr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use tracing_subscriber::EnvFilter;
 
 use crate::cli::RunArgs;
 
@@ -22,6 +23,9 @@ pub struct Config {
     /// Addresses of the metrics endpoint.
     #[serde(serialize_with = "as_texts")]
     pub metrics_listen: Vec<ListenAddr>,
+    /// What to log, in the syntax of `RUST_LOG`.
+    #[serde(skip)]
+    pub log: String,
     /// Symbols with labels of their own in the metrics; the rest share the label `other`.
     pub symbol_label_limit: usize,
     /// Facts between the feeds and the recorder at most; a full queue slows the feeds down.
@@ -169,6 +173,7 @@ impl Config {
                 large_trade: file.large_trade.unwrap_or(100_000.0),
             },
             metrics_listen: listen.iter().map(parse).collect::<Result<_, _>>()?,
+            log: args.log.clone().filter(|log| !log.is_empty()).unwrap_or_else(|| "info".to_owned()),
             symbol_label_limit: file.symbol_label_limit.unwrap_or(500),
             queue_capacity: file.queue_capacity.unwrap_or(65_536),
             shutdown_grace: file.shutdown_grace.unwrap_or(Duration::from_secs(20)),
@@ -180,6 +185,9 @@ impl Config {
 
     fn check(&self) -> Result<(), ConfigError> {
         let recording = &self.recording;
+        if let Err(error) = EnvFilter::try_new(&self.log) {
+            return Err(value("--log (RUST_LOG)", format!("`{}` is not a log filter: {error}", self.log)));
+        }
         within("flush_interval", recording.flush_interval, 10, 60_000)?;
         within("sync_interval", recording.sync_interval, 100, 3_600_000)?;
         within("shutdown_grace", self.shutdown_grace, 1_000, 600_000)?;
@@ -187,12 +195,24 @@ impl Config {
         at_least("open_files", recording.open_files, 64)?;
         at_least("symbol_label_limit", self.symbol_label_limit, 1)?;
         at_least("queue_capacity", self.queue_capacity, 1)?;
+        if self.queue_capacity > MOST_QUEUED {
+            return Err(value("queue_capacity", format!("{} is more than {MOST_QUEUED}", self.queue_capacity)));
+        }
+        if self.metrics_listen.is_empty() {
+            return Err(value("metrics_listen", "is empty; leave the key away to listen on 0.0.0.0:9090"));
+        }
+        if recording.data_path.as_os_str().is_empty() {
+            return Err(value("data_path", "is empty; leave it away to use ./data"));
+        }
         if !(recording.large_trade > 0.0 && recording.large_trade.is_finite()) {
             return Err(value("large_trade", "must be a positive number in the quote currency"));
         }
         Ok(())
     }
 }
+
+/// A fact takes about 150 bytes: more would be gigabytes, which say that something is wrong and do not help.
+const MOST_QUEUED: usize = 10_000_000;
 
 fn within(key: &str, duration: Duration, least_ms: u64, most_ms: u64) -> Result<(), ConfigError> {
     let (least, most) = (Duration::from_millis(least_ms), Duration::from_millis(most_ms));
@@ -248,9 +268,13 @@ fn exchange(venue: &'static dyn Venue, file: ExchangeFile) -> Result<Exchange, C
     let facts = venue.facts();
     let key = |name: &str| format!("exchanges.{}.{name}", facts.name);
     let ws_url = file.ws_url.unwrap_or_else(|| facts.ws_url.to_owned());
-    let has_host = |url: &str| url.parse::<http::Uri>().is_ok_and(|uri| uri.host().is_some());
     let without_path = ws_url.strip_suffix('/').unwrap_or(&ws_url).to_owned();
-    if !ws_url.starts_with("ws://") && !ws_url.starts_with("wss://") || !has_host(&ws_url) {
+    // The path belongs to the venue's protocol and is added to it.
+    let is_bare = |url: &str| {
+        let (Ok(uri), Some((_, rest))) = (url.parse::<http::Uri>(), url.split_once("://")) else { return false };
+        uri.host().is_some_and(|host| !host.is_empty()) && !rest.contains(['/', '?', '#'])
+    };
+    if !ws_url.starts_with("ws://") && !ws_url.starts_with("wss://") || !is_bare(&without_path) {
         return Err(value(key("ws_url"), format!("`{ws_url}` is not of the form ws://HOST:PORT or wss://HOST:PORT")));
     }
     let symbols = file.symbols.unwrap_or_else(|| facts.majors.iter().map(|symbol| (*symbol).to_owned()).collect());
@@ -263,6 +287,13 @@ fn exchange(venue: &'static dyn Venue, file: ExchangeFile) -> Result<Exchange, C
         if !seen.insert(symbol) {
             return Err(value(key("symbols"), format!("`{symbol}` stands there twice")));
         }
+        // Both venues write their symbols so; another spelling is subscribed, and then nothing matches what comes.
+        if *symbol != symbol.to_uppercase() {
+            return Err(value(key("symbols"), format!("`{symbol}` must be `{}`", symbol.to_uppercase())));
+        }
+    }
+    if let Some(path) = file.ca_file.as_ref().filter(|path| !path.is_file()) {
+        return Err(value(key("ca_file"), format!("{} is not a file", path.display())));
     }
     let streams = match file.trades {
         Some(Trades::Aggregated) if facts.name != "binance" => {

@@ -30,6 +30,23 @@ pub enum LoggerError {
         /// What is known about why.
         reason: String,
     },
+    /// The files hold rows of the future.
+    #[error(
+        "the newest row of {series} lies {} ahead of our clock: set the clock right, or move the days of the future away",
+        humantime::format_duration(*ahead)
+    )]
+    Future {
+        /// Which series.
+        series: String,
+        /// How far.
+        ahead: std::time::Duration,
+    },
+    /// The venue of a symbol has no metrics: a mistake in this program.
+    #[error("no metrics were registered for {exchange}")]
+    NoMetrics {
+        /// Which venue.
+        exchange: String,
+    },
     /// Rows were still in memory at the end.
     #[error("{rows} rows could not be written before the end: {source}")]
     Unwritten {

@@ -63,7 +63,7 @@ impl Feed {
         let connector = tls::connector(exchange)?;
         let gate = Arc::new(ConnectGate::new(facts.connect_spacing));
         let mut feeds = Vec::new();
-        let Some(metrics) = shared.metrics.venue(facts.name) else { return Ok(feeds) };
+        let metrics = shared.metrics.venue(facts.name)?;
         let of_exchange = |symbol: &crate::symbols::Symbol| symbol.exchange() == facts.name;
         let indices: HashMap<&str, SymbolIndex> = shared
             .symbols
@@ -102,8 +102,6 @@ impl Feed {
     /// Runs until `shutdown`.
     pub(crate) async fn run(self, shutdown: CancellationToken) {
         let span = info_span!("feed", exchange = self.venue.facts().name, url = %self.url);
-        // The future ends at an await point; nothing that was received is on its way then but into the queue, and the
-        // queue is drained.
         self.keep_connected(&shutdown).instrument(span).await;
     }
 
@@ -117,7 +115,7 @@ impl Feed {
                 connected = Connection::open(&self) => connected,
             };
             match connected {
-                Ok(connection) => {
+                Ok(mut connection) => {
                     if connected_before {
                         self.metrics.reconnections.inc();
                     }
@@ -130,7 +128,7 @@ impl Feed {
                     }
                     self.forget_quotes().await;
                     self.report(&ended);
-                    if opened.elapsed() >= PROVEN_AFTER {
+                    if connection.was_live() && opened.elapsed() >= PROVEN_AFTER {
                         backoff.reset();
                     }
                 }

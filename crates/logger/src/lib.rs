@@ -10,6 +10,7 @@ mod error;
 mod feed;
 mod market;
 mod metrics;
+mod queue;
 mod received;
 mod recorder;
 mod service;

@@ -44,7 +44,7 @@ fn main() -> ExitCode {
 }
 
 fn record(config: Config) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = EnvFilter::try_new(&config.log).context("the log filter cannot be used")?;
     let ansi = io::stderr().is_terminal();
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(ansi).init();
     if let Err(error) = column_store::raise_open_files_limit() {

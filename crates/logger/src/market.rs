@@ -51,12 +51,12 @@ const TRADES: usize = 0;
 const QUOTES: usize = 1;
 
 impl Market {
-    /// `last_id` is the highest trade id that the files hold.
-    pub(crate) fn new(id_rule: IdRule, quotes_have_time: bool, last_id: Option<u64>) -> Market {
+    /// `ids` are the last trade ids that the files hold.
+    pub(crate) fn new(id_rule: IdRule, quotes_have_time: bool, ids: Vec<u64>) -> Market {
         Market {
             id_rule,
             quotes_have_time,
-            ids: last_id.map_or_else(TradeIds::default, TradeIds::resume),
+            ids: TradeIds::resume(ids),
             quote: None,
             last_trade: None,
             newest: [0; 2],
@@ -119,7 +119,8 @@ impl Market {
         if value >= large {
             metrics.large_trades.inc();
         }
-        if metrics.prices.is_some() {
+        // A trade of before the subscription may be hours old: it is no part of the last five minutes.
+        if metrics.prices.is_some() && !trade.snapshot {
             self.vwap.add(receive_ns / 1_000_000_000, trade.price, trade.size);
         }
     }
@@ -155,7 +156,7 @@ impl Market {
             ask_size: quote.ask_size,
         });
         let spread = (quote.ask - quote.bid) / ((quote.ask + quote.bid) / 2.0);
-        if let Some(prices) = metrics.prices.as_ref().filter(|_| spread.is_finite()) {
+        if let Some(prices) = &metrics.prices {
             prices.spread(spread);
         }
         let kind = if first { MdKind::Snapshot } else { MdKind::Quote };
@@ -167,6 +168,9 @@ impl Market {
     pub(crate) fn disconnected(&mut self, metrics: &SymbolMetrics) {
         if self.quote.take().is_some() {
             metrics.gap(1);
+            if let Some(prices) = &metrics.prices {
+                prices.spread(f64::NAN);
+            }
         }
         if self.id_rule == IdRule::Unique && self.last_trade.is_some() {
             metrics.gap(1);
@@ -194,7 +198,8 @@ impl Market {
             if event_ns < *newest {
                 venue.out_of_order.inc();
             }
-            *newest = event_ns.max(*newest);
+            // One time of the far future must not make all that follow look late.
+            *newest = event_ns.min(receive_ns).max(*newest);
         }
     }
 

@@ -9,7 +9,10 @@ use prometheus_client::{
     registry::{Metric, Registry},
 };
 
-use crate::symbols::{Symbol, Symbols};
+use crate::{
+    error::LoggerError,
+    symbols::{Symbol, Symbols},
+};
 
 type FloatGauge = Gauge<f64, AtomicU64>;
 type FloatCounter = Counter<f64, AtomicU64>;
@@ -154,8 +157,6 @@ pub(crate) struct PriceMetrics {
 
 /// Series of the recorder.
 pub(crate) struct RecorderMetrics {
-    pub(crate) queue_depth: Gauge,
-    pub(crate) queue_capacity: Gauge,
     pub(crate) pending_bytes: Gauge,
     pub(crate) open_files: Gauge,
     pub(crate) flush_seconds: Histogram,
@@ -178,8 +179,10 @@ impl Metrics {
         Metrics { venues, symbols, recorder: RecorderMetrics::register(registry) }
     }
 
-    pub(crate) fn venue(&self, exchange: &str) -> Option<&Arc<VenueMetrics>> {
-        self.venues.iter().find(|venue| venue.exchange == exchange)
+    /// The series of a venue of this run.
+    pub(crate) fn venue(&self, exchange: &str) -> Result<&Arc<VenueMetrics>, LoggerError> {
+        let found = self.venues.iter().find(|venue| venue.exchange == exchange);
+        found.ok_or_else(|| LoggerError::NoMetrics { exchange: exchange.to_owned() })
     }
 }
 
@@ -432,18 +435,6 @@ impl RecorderMetrics {
     fn register(r: &mut Registry) -> RecorderMetrics {
         let (flush, sync) = (Histogram::new(DISK_BUCKETS), Histogram::new(DISK_BUCKETS));
         RecorderMetrics {
-            queue_depth: register(
-                r,
-                "gpu_charts_write_queue_depth",
-                "Facts that wait between the feeds and the recorder",
-                Gauge::default(),
-            ),
-            queue_capacity: register(
-                r,
-                "gpu_charts_write_queue_capacity",
-                "Facts that fit between the feeds and the recorder; a full queue slows the feeds down, it drops nothing",
-                Gauge::default(),
-            ),
             pending_bytes: register(
                 r,
                 "gpu_charts_pending_bytes",

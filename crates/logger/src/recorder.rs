@@ -25,6 +25,8 @@ use crate::{
 const BATCH: usize = 4_096;
 /// Trades at the end of the files whose ids are looked at to go on after them: late ones may stand behind the newest.
 const RESUME_TRADES: u64 = 4_096;
+/// Files whose newest row lies further ahead of our clock than this are not written on, ns.
+const FUTURE_LIMIT: u64 = 86_400 * 1_000_000_000;
 /// How often gauges that age by themselves are brought up to date.
 const REFRESH: Duration = Duration::from_secs(1);
 
@@ -70,14 +72,23 @@ impl Recorder {
         let mut recorded = Vec::new();
         for (_, symbol) in symbols.iter() {
             let facts = symbol.venue.facts();
-            let Some(venue) = metrics.venue(facts.name).map(Arc::clone) else { continue };
             let stored = symbol.venue.stored_symbol(&symbol.name);
             let trades = store.series::<TradeRow>(facts.name, &stored)?;
-            let last_id = store.last_cells(trades, "id", RESUME_TRADES)?.into_iter().max().filter(|id| *id != 0);
+            let md = store.series::<MdRow>(facts.name, &stored)?;
+            for (table, last_ns) in [("MD", store.last_time_ns(md)), ("TRADES", store.last_time_ns(trades))] {
+                // Every row would be filed under that time from here on.
+                if last_ns > clock.now_ns().saturating_add(FUTURE_LIMIT) {
+                    let series = format!("{}/{stored}/{table}", facts.name);
+                    return Err(LoggerError::Future { series, ahead: Duration::from_nanos(last_ns - clock.now_ns()) });
+                }
+            }
+            // 0 is an unknown id.
+            let mut ids = store.last_cells(trades, "id", RESUME_TRADES)?;
+            ids.retain(|id| *id != 0);
             recorded.push(Recorded {
-                venue,
-                market: Market::new(facts.trade_ids, facts.quotes_have_time, last_id),
-                md: store.series::<MdRow>(facts.name, &stored)?,
+                venue: Arc::clone(metrics.venue(facts.name)?),
+                market: Market::new(facts.trade_ids, facts.quotes_have_time, ids),
+                md,
                 trades,
             });
         }
@@ -105,7 +116,6 @@ impl Recorder {
         let mut next_flush = Instant::now() + self.recording.flush_interval;
         let mut next_sync = Instant::now() + self.recording.sync_interval;
         let mut next_refresh = Instant::now() + REFRESH;
-        self.metrics.recorder.queue_capacity.set(i64::try_from(queue.max_capacity()).unwrap_or(i64::MAX));
         self.measure_disk();
         self.health.ready();
         loop {
@@ -132,7 +142,7 @@ impl Recorder {
                 next_sync = now + self.recording.sync_interval;
             }
             if now >= next_refresh {
-                self.refresh(&queue);
+                self.refresh();
                 next_refresh = now + REFRESH;
             }
         }
@@ -173,7 +183,7 @@ impl Recorder {
         let mut bytes = 0;
         let result = self.store.flush(|series, written| {
             bytes += written.bytes;
-            if let Some(venue) = metrics.venue(&series.exchange) {
+            if let Ok(venue) = metrics.venue(&series.exchange) {
                 venue.written(series.table, written.rows, written.bytes);
             }
         });
@@ -201,11 +211,14 @@ impl Recorder {
     fn report(&mut self, which: usize, what: &str, result: Result<(), StoreError>) {
         let reason = result.err().map(|error| {
             self.metrics.recorder.write_errors.inc();
-            warn!(%error, pending_bytes = self.store.pending_bytes(), "{what}");
             format!("{what}: {error}")
         });
         let was_failing = self.failures.iter().any(Option::is_some);
         if let Some(failure) = self.failures.get_mut(which) {
+            // Once: the disk that the log goes to may be the full one.
+            if let Some(reason) = reason.as_ref().filter(|reason| failure.as_ref() != Some(reason)) {
+                warn!(pending_bytes = self.store.pending_bytes(), "{reason}");
+            }
             *failure = reason;
         }
         match self.failures.iter().flatten().next() {
@@ -215,8 +228,7 @@ impl Recorder {
         }
     }
 
-    fn refresh(&self, queue: &Receiver<Received>) {
-        self.metrics.recorder.queue_depth.set(i64::try_from(queue.len()).unwrap_or(i64::MAX));
+    fn refresh(&self) {
         let now_ns = self.clock.now_ns();
         for (recorded, metrics) in self.symbols.iter().zip(&self.metrics.symbols) {
             recorded.market.refresh(now_ns, metrics);
@@ -228,22 +240,27 @@ impl Recorder {
         let free = disk.f_bavail.saturating_mul(disk.f_frsize);
         self.metrics.recorder.disk_free_bytes.set(i64::try_from(free).unwrap_or(i64::MAX));
         let bytes_per_day = self.bytes_written as f64 / self.started.elapsed().as_secs_f64() * 86_400.0;
-        self.metrics.recorder.disk_days_left.set(free as f64 / bytes_per_day);
+        let days = if self.bytes_written == 0 { f64::INFINITY } else { free as f64 / bytes_per_day };
+        self.metrics.recorder.disk_days_left.set(days);
     }
 
     /// The queue is closed and empty: everything goes to the disk.
     fn finish(mut self) -> Result<(), LoggerError> {
         let give_up = Instant::now() + self.grace;
         while let Err(source) = self.flush() {
-            warn!(error = %source, "the last rows could not be written yet");
+            self.health.beat();
             let pause = self.recording.flush_interval.min(REFRESH);
             if Instant::now() + pause >= give_up {
                 let mut rows = 0;
                 for (series, pending) in self.store.pending() {
                     rows += pending;
-                    if let Some(venue) = self.metrics.venue(&series.exchange) {
+                    if let Ok(venue) = self.metrics.venue(&series.exchange) {
                         venue.dropped(DropReason::Shutdown, pending);
                     }
+                }
+                // What the other series have in their files must survive a power loss all the same.
+                if let Err(error) = self.store.sync() {
+                    warn!(%error, "the rows that were written are not proven to be on disk");
                 }
                 return Err(LoggerError::Unwritten { rows, source });
             }

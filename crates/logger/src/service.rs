@@ -19,6 +19,7 @@ use crate::{
     error::LoggerError,
     feed::{Feed, Shared, Venues},
     metrics::Metrics,
+    queue::QueueGauges,
     received::Received,
     recorder::Recorder,
     symbols::Symbols,
@@ -66,6 +67,7 @@ impl Service {
         let health = Health::new("gpu-charts-logger");
         let venues = Venues::new(&metrics, health.component("feeds", None));
         let (sender, queue) = mpsc::channel(config.queue_capacity);
+        registry.register_collector(Box::new(QueueGauges::new(&sender)));
         let mut feeds = Vec::new();
         let shared = Shared { symbols: &symbols, metrics: &metrics, queue: &sender, clock, venues: &venues };
         for exchange in &config.exchanges {

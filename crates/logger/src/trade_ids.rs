@@ -35,9 +35,18 @@ pub(crate) enum Seen {
 }
 
 impl TradeIds {
-    /// Goes on after what the files hold: every id up to `last` counts as seen.
-    pub(crate) fn resume(last: u64) -> TradeIds {
-        TradeIds { last: Some(last), floor: 0, missing: VecDeque::new() }
+    /// Goes on after what the files hold: exactly these ids count as seen, and what lies between them as missing. Nothing
+    /// else is taken for a duplicate, so a wrong id or a venue that counts anew costs no trade.
+    pub(crate) fn resume(mut ids: Vec<u64>) -> TradeIds {
+        ids.sort_unstable();
+        let mut resumed =
+            TradeIds { last: ids.last().copied(), floor: ids.first().copied().unwrap_or(0), ..TradeIds::default() };
+        for (before, after) in ids.iter().zip(ids.iter().skip(1)) {
+            if after - before > 1 {
+                resumed.remember(before + 1, after - 1);
+            }
+        }
+        resumed
     }
 
     /// Takes note of a trade, or of an aggregate of the trades `first..=last`.
@@ -137,15 +146,27 @@ mod tests {
 
     #[test]
     fn resumes_after_the_files() {
-        let mut ids = TradeIds::resume(100);
+        let mut ids = TradeIds::resume(vec![100, 97, 98]);
         assert_eq!(ids.observe(100, 100), Duplicate);
         assert_eq!(ids.observe(104, 104), New { missing: 3 });
         assert_eq!(ids.observe(101, 101), Late { filled: 1 });
+        assert_eq!(ids.observe(99, 99), Late { filled: 1 }, "a gap in the files can still be filled");
+        assert_eq!(ids.observe(5, 5), Late { filled: 0 }, "a venue that counts anew loses nothing");
+        assert_eq!(TradeIds::resume(Vec::new()).observe(7, 7), New { missing: 0 });
+    }
+
+    #[test]
+    fn one_wrong_id_does_not_make_duplicates_of_what_follows() {
+        let mut ids = TradeIds::resume(vec![1, 2, u64::MAX - 1]);
+        for id in 3..10 {
+            assert_eq!(ids.observe(id, id), Late { filled: 1 });
+            assert_eq!(ids.observe(id, id), Duplicate);
+        }
     }
 
     #[test]
     fn memory_is_bounded_and_nothing_is_called_a_duplicate_for_it() {
-        let mut ids = TradeIds::resume(0);
+        let mut ids = TradeIds::resume(vec![0]);
         for id in 1..=3_000 {
             ids.observe(id * 2, id * 2);
         }

@@ -53,6 +53,16 @@ fn wrong_configurations_are_named() {
     refused(&["--exchanges", "mtgox"], "{}\n", &["--exchanges: `mtgox`"]);
     refused(&["--metrics-port", "99999"], "{}\n", &["--metrics-port", "99999"]);
     refused(&["--config", "/nowhere.yaml"], "{}\n", &["cannot read the configuration /nowhere.yaml"]);
+    for url in ["wss://x:9443/ws", "wss://x?y=1", "wss://", "ws://x//"] {
+        let config = format!("exchanges:\n  coinbase:\n    ws_url: {url}\n");
+        refused(&[], &config, &["exchanges.coinbase.ws_url", "ws://HOST:PORT"]);
+    }
+    refused(&[], "exchanges:\n  binance:\n    symbols: [btcusdt]\n", &["`btcusdt` must be `BTCUSDT`"]);
+    refused(&[], "exchanges:\n  binance:\n    ca_file: /nowhere.pem\n", &["exchanges.binance.ca_file", "/nowhere.pem"]);
+    refused(&[], "queue_capacity: 4611686018427387904\n", &["queue_capacity", "more than 10000000"]);
+    refused(&[], "metrics_listen: []\n", &["metrics_listen: is empty"]);
+    refused(&["--log", "logger=wat"], "{}\n", &["--log (RUST_LOG)", "logger=wat"]);
+    refused(&["--data-path", ""], "{}\n", &["data"]);
     refused(&["--web-config", "web.yml"], "{}\n", &["--web-config", "not in this version"]);
     refused(&["--frobnicate"], "{}\n", &["--frobnicate"]);
 }
@@ -88,6 +98,32 @@ fn help_and_version_succeed() {
         assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
         assert!(!output.stdout.is_empty());
     }
+}
+
+/// A clock that was once ahead must not make every later row a row of that day.
+#[test]
+fn files_of_the_future_are_refused() {
+    let data = tempfile::tempdir().unwrap();
+    let mut store = column_store::Store::open(data.path(), column_store::Options::default()).unwrap();
+    let series = store.series::<column_store::TradeRow>("coinbase", "BTC-USD").unwrap();
+    let row = column_store::TradeRow {
+        id: 1,
+        event_ns: 0,
+        receive_ns: 4_000_000_000_000_000_000,
+        price: 1.0,
+        size: 1.0,
+        side: column_store::Side::Buy,
+        maker_order_id: [0; 16],
+        taker_order_id: [0; 16],
+    };
+    store.append(series, &row, column_store::TimeRule::Live).unwrap();
+    store.flush(|_, _| {}).unwrap();
+    drop(store);
+    let config = format!("data_path: {}\nmetrics_listen: ['127.0.0.1:0']\n", data.path().display());
+    let output = logger(&["run"], &config);
+    assert_eq!(output.status.code(), Some(1));
+    let message = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(message.contains("coinbase/BTC-USD/TRADES") && message.contains("ahead of our clock"), "{message}");
 }
 
 #[test]

@@ -42,21 +42,22 @@ fn a_book_ticker_is_a_quote_without_a_time() {
 #[test]
 fn requests_are_answered_by_their_id() {
     let venue = venue("binance").unwrap();
-    let mut session = venue.session(vec![
+    let mut session = venue.session();
+    let wanted = [
         subscription("BTCUSDT", Stream::Trades),
         subscription("BTCUSDT", Stream::Quotes),
         subscription("ETHUSDT", Stream::AggregatedTrades),
-    ]);
+    ];
     let expected =
         r#"{"id":1,"method":"SUBSCRIBE","params":["btcusdt@trade","btcusdt@bookTicker","ethusdt@aggTrade"]}"#;
-    assert_eq!(session.open(), [expected]);
+    assert_eq!(session.subscribe(&wanted), [expected]);
     let acks = "Subscribed { symbol: \"BTCUSDT\", stream: Trades }\nSubscribed { symbol: \"BTCUSDT\", stream: Quotes }\n\
         Subscribed { symbol: \"ETHUSDT\", stream: AggregatedTrades }";
     check(session.as_mut(), r#"{"result":null,"id":1}"#, MessageType::Subscription, acks);
     check(session.as_mut(), r#"{"result":null,"id":1}"#, MessageType::Subscription, "");
 
-    session.open();
-    let refusal = r#"{"code":2,"msg":"Invalid request: too many","id":1}"#;
+    session.subscribe(&wanted);
+    let refusal = r#"{"code":2,"msg":"Invalid request: too many","id":2}"#;
     let (kind, events) = decode(session.as_mut(), refusal);
     assert_eq!((kind, events.lines().count()), (Ok(MessageType::Error), 3));
     let wrapped = r#"{"error":{"code":2,"msg":"Invalid request"},"id":9}"#;
@@ -68,8 +69,12 @@ fn requests_are_answered_by_their_id() {
 fn large_subscriptions_are_split() {
     let symbols: Vec<String> = (0..150).map(|i| format!("S{i}USDT")).collect();
     let symbols: Vec<&str> = symbols.iter().map(String::as_str).collect();
-    let mut session = session("binance", &symbols);
-    assert_eq!(session.open().len(), 2);
+    let wanted: Vec<_> = symbols
+        .iter()
+        .flat_map(|symbol| [Stream::Trades, Stream::Quotes].map(|stream| subscription(symbol, stream)))
+        .collect();
+    let mut session = venue("binance").unwrap().session();
+    assert_eq!(session.subscribe(&wanted).len(), 2);
     let (_, events) = decode(session.as_mut(), r#"{"result":null,"id":2}"#);
     assert_eq!(events.lines().count(), 100);
 }

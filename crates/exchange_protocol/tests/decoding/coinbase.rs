@@ -33,17 +33,24 @@ fn a_ticker_is_a_quote() {
 #[test]
 fn subscribes_within_the_documented_form_and_hears_each_acknowledgement_once() {
     let venue = venue("coinbase").unwrap();
-    let mut session = venue.session(vec![
+    let mut session = venue.session();
+    let wanted = [
         subscription("BTC-USD", Stream::Trades),
         subscription("ETH-USD", Stream::Trades),
         subscription("BTC-USD", Stream::Quotes),
-    ]);
+    ];
     let expected = r#"{"channels":[{"name":"matches","product_ids":["BTC-USD","ETH-USD"]},{"name":"ticker","product_ids":["BTC-USD"]},{"name":"heartbeat","product_ids":["BTC-USD","ETH-USD"]}],"type":"subscribe"}"#;
-    assert_eq!(session.open(), [expected]);
+    assert_eq!(session.subscribe(&wanted), [expected]);
     let ack = r#"{"type":"subscriptions","channels":[{"name":"matches","product_ids":["BTC-USD"]},{"name":"ticker","product_ids":["BTC-USD","DOGE-USD"]}]}"#;
     let both = "Subscribed { symbol: \"BTC-USD\", stream: Trades }\nSubscribed { symbol: \"BTC-USD\", stream: Quotes }";
     check(session.as_mut(), ack, MessageType::Subscription, both);
     check(session.as_mut(), ack, MessageType::Subscription, "");
+    // What is missing is asked for again, alone.
+    let [frame] = session.subscribe(&wanted[1..2]).try_into().unwrap();
+    assert!(frame.contains("ETH-USD") && !frame.contains("BTC-USD"), "{frame}");
+    let ack = ack.replace("[\"BTC-USD\"]", "[\"BTC-USD\",\"ETH-USD\"]");
+    let expected = "Subscribed { symbol: \"ETH-USD\", stream: Trades }";
+    check(session.as_mut(), &ack, MessageType::Subscription, expected);
 }
 
 #[test]
@@ -92,6 +99,7 @@ fn bad_frames_name_the_field() {
     bad("\"64400.23\"", "\"NaN\"", "field `price` has the value `NaN`");
     bad("\"price\":\"64400.23\",", "", "field `price` is missing");
     bad("\"trade_id\":10,", "", "field `trade_id` is missing");
+    bad("\"5.23512\"", "\"-5\"", "field `size` has the value `-5`");
     bad("\"sell\"", "\"both\"", "field `side` has the value `both`");
     bad("ac928c66", "zzzzzzzz", "field `maker_order_id` has the value `zzzzzzzz-ca53-498f-9c13-a110027a60e8`");
     bad("\"match\"", "\"mystery\"", "unknown message type `mystery`");

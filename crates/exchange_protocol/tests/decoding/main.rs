@@ -12,8 +12,8 @@ use exchange_protocol::{DecodeError, Event, MessageType, Session, Stream, Subscr
 fn session(exchange: &str, symbols: &[&str]) -> Box<dyn Session> {
     let venue = venue(exchange).unwrap();
     let both = |symbol: &&str| venue.streams().iter().map(|stream| subscription(symbol, *stream)).collect::<Vec<_>>();
-    let mut session = venue.session(symbols.iter().flat_map(both).collect());
-    session.open();
+    let mut session = venue.session();
+    session.subscribe(&symbols.iter().flat_map(both).collect::<Vec<_>>());
     session
 }
 

@@ -1,14 +1,17 @@
 //! One connection, from the handshake to its end.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeSet, HashMap, VecDeque},
     fmt,
     time::Duration,
 };
 
-use exchange_protocol::{Event, Notice, Session, Stream};
+use exchange_protocol::{Event, Notice, Session, Subscription};
 use futures_util::{SinkExt as _, StreamExt as _};
-use tokio::{net::TcpStream, time::Instant};
+use tokio::{
+    net::TcpStream,
+    time::{Instant, MissedTickBehavior},
+};
 use tokio_tungstenite::{
     Connector, MaybeTlsStream, WebSocketStream, connect_async_tls_with_config,
     tungstenite::{self, Message, protocol::WebSocketConfig},
@@ -26,6 +29,8 @@ use crate::{
 const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
 /// A venue answers a subscription within this time, or something is wrong with it.
 const ACKNOWLEDGE_LIMIT: Duration = Duration::from_secs(10);
+/// What was refused or not answered is asked for again this often.
+const ASK_AGAIN: Duration = Duration::from_secs(60);
 /// Time for a close frame to get out.
 const CLOSE_LIMIT: Duration = Duration::from_secs(1);
 /// The largest message a venue sends: a snapshot of a large order book has a few MB.
@@ -81,12 +86,19 @@ impl fmt::Display for Ended {
 pub(crate) struct Connection {
     socket: Socket,
     session: Box<dyn Session>,
+    /// Frames that wait for their turn, at the venue's pace.
+    outbox: VecDeque<String>,
     /// What was asked for and not answered yet.
-    unanswered: BTreeSet<(String, Stream)>,
+    unanswered: BTreeSet<Subscription>,
+    /// What the venue refused.
+    refused: BTreeSet<Subscription>,
     /// Whether anything at all was acknowledged.
     any_acknowledged: bool,
     live: bool,
     opened: Instant,
+    /// When the feed last showed a sign of life, and whether it was nudged since.
+    heard: Instant,
+    nudged: bool,
     /// When each reason for not understanding a frame was last logged.
     logged: HashMap<&'static str, Instant>,
 }
@@ -105,45 +117,49 @@ impl Connection {
             Err(_) => return Err(Ended::NoConnection(format!("no handshake in {} s", HANDSHAKE_LIMIT.as_secs()))),
         };
         info!("connected");
-        let wanted = feed.subscriptions.iter();
+        let mut session = feed.venue.session();
+        let mut outbox = VecDeque::from(session.open());
+        outbox.extend(session.subscribe(&feed.subscriptions));
         Ok(Connection {
             socket,
-            session: feed.venue.session(feed.subscriptions.clone()),
-            unanswered: wanted.map(|subscription| (subscription.symbol.clone(), subscription.stream)).collect(),
+            session,
+            outbox,
+            unanswered: feed.subscriptions.iter().cloned().collect(),
+            refused: BTreeSet::new(),
             any_acknowledged: false,
             live: false,
             opened: Instant::now(),
+            heard: Instant::now(),
+            nudged: false,
             logged: HashMap::new(),
         })
     }
 
     /// Subscribes and carries messages until the connection ends.
-    pub(crate) async fn carry(mut self, feed: &mut Feed, shutdown: &CancellationToken) -> Ended {
+    pub(crate) async fn carry(&mut self, feed: &mut Feed, shutdown: &CancellationToken) -> Ended {
         let facts = feed.venue.facts();
-        let mut to_send = self.session.open().into_iter();
         let mut pace = tokio::time::interval(Duration::from_secs(1) / facts.frames_per_second.max(1));
-        let mut all_sent = false;
-        let mut heard = Instant::now();
-        let mut nudged = false;
-        let acknowledge_by = self.opened + ACKNOWLEDGE_LIMIT;
-        let mut acknowledge_checked = false;
+        pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut ask_again = tokio::time::interval_at(self.opened + ACKNOWLEDGE_LIMIT, ASK_AGAIN);
         loop {
-            let silent_at = heard + if nudged { facts.silence_limit } else { facts.keepalive_after };
+            let silent_at = self.heard + if self.nudged { facts.silence_limit } else { facts.keepalive_after };
             tokio::select! {
                 // In this order, so that a flood of messages does not keep the rest waiting.
                 biased;
                 () = shutdown.cancelled() => return self.close(Ended::Shutdown).await,
-                _ = pace.tick(), if !all_sent => match to_send.next() {
-                    Some(frame) => if let Err(ended) = self.send(Message::text(frame)).await { return ended },
-                    None => all_sent = true,
-                },
-                () = tokio::time::sleep_until(acknowledge_by), if !acknowledge_checked => {
-                    acknowledge_checked = true;
-                    self.check_acknowledged(feed);
+                _ = pace.tick(), if !self.outbox.is_empty() => {
+                    if let Some(frame) = self.outbox.pop_front()
+                        && let Err(ended) = self.send(Message::text(frame)).await
+                    {
+                        return ended;
+                    }
                 }
+                _ = ask_again.tick() => self.ask_again(feed),
                 message = self.socket.next() => {
-                    heard = Instant::now();
-                    nudged = false;
+                    if !facts.has_heartbeats || matches!(message, Some(Ok(Message::Text(_)))) {
+                        self.heard = Instant::now();
+                        self.nudged = false;
+                    }
                     match self.take(message, feed).await {
                         None => {}
                         Some(ended @ Ended::Broken(_)) => return ended,
@@ -151,16 +167,21 @@ impl Connection {
                     }
                 }
                 () = tokio::time::sleep_until(silent_at) => {
-                    if nudged {
+                    if self.nudged {
                         return self.close(Ended::Silent(facts.silence_limit)).await;
                     }
                     // A quiet market and a dead socket look alike until the venue is made to answer.
-                    nudged = true;
+                    self.nudged = true;
                     let nudge = self.session.keepalive().map_or_else(|| Message::Ping(Vec::new().into()), Message::text);
                     if let Err(ended) = self.send(nudge).await { return ended }
                 }
             }
         }
+    }
+
+    /// Whether it ever carried all that was asked for.
+    pub(crate) fn was_live(&self) -> bool {
+        self.live
     }
 
     /// Handles what was read; `Some` if the connection ended with it.
@@ -183,16 +204,21 @@ impl Connection {
         // Nearly every frame has one fact.
         let mut facts: Vec<Received> = Vec::with_capacity(1);
         let mut announced = false;
-        let Connection { session, unanswered, any_acknowledged, .. } = self;
+        let Connection { session, unanswered, refused, any_acknowledged, .. } = self;
         let result = session.decode(text, &mut |event| match event {
             Event::Subscribed { symbol, stream } => {
                 *any_acknowledged = true;
-                unanswered.remove(&(symbol.to_owned(), stream));
+                let subscription = Subscription { symbol: symbol.to_owned(), stream };
+                unanswered.remove(&subscription);
+                refused.remove(&subscription);
             }
             Event::Rejected { symbol, reason } => {
                 feed.metrics.error(ErrorType::Subscribe);
                 warn!(symbol, reason, "the venue refused a subscription");
-                unanswered.retain(|(unanswered, _)| Some(unanswered.as_str()) != symbol);
+                let (now_refused, others) =
+                    std::mem::take(unanswered).into_iter().partition(|asked| Some(asked.symbol.as_str()) == symbol);
+                *unanswered = others;
+                refused.append(&mut { now_refused });
             }
             Event::Notice(notice) => {
                 info!(?notice, "the venue says");
@@ -230,11 +256,17 @@ impl Connection {
         }
     }
 
-    fn check_acknowledged(&self, feed: &Feed) {
+    /// Asks again for what is not subscribed, each alone, so that one bad symbol does not take others with it.
+    fn ask_again(&mut self, feed: &Feed) {
         if !self.unanswered.is_empty() {
             feed.metrics.error(ErrorType::SubscribeTimeout);
             let missing: Vec<_> = self.unanswered.iter().take(10).collect();
             warn!(count = self.unanswered.len(), ?missing, "the venue has not answered these subscriptions");
+        }
+        if self.outbox.is_empty() {
+            for missing in self.unanswered.iter().chain(&self.refused) {
+                self.outbox.extend(self.session.subscribe(std::slice::from_ref(missing)));
+            }
         }
     }
 
@@ -248,7 +280,7 @@ impl Connection {
     }
 
     /// Says goodbye; a venue that does not listen is not waited for.
-    async fn close(mut self, ended: Ended) -> Ended {
+    async fn close(&mut self, ended: Ended) -> Ended {
         _ = tokio::time::timeout(CLOSE_LIMIT, self.socket.close(None)).await;
         ended
     }
@@ -260,6 +292,7 @@ fn to_received(event: &Event<'_>, receive_ns: u64, feed: &Feed) -> Option<Receiv
     let Some((symbol, of_symbol)) = feed.by_name.get(name).and_then(|index| Some((*index, feed.symbols.get(*index)?)))
     else {
         feed.metrics.error(ErrorType::UnknownSymbol);
+        debug!(name, "a message of a symbol that was not asked for");
         return None;
     };
     of_symbol.heard(receive_ns);

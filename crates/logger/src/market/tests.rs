@@ -15,14 +15,14 @@ struct Bench {
 }
 
 impl Bench {
-    fn new(id_rule: IdRule, last_id: Option<u64>) -> Bench {
+    fn new(id_rule: IdRule, ids: Vec<u64>) -> Bench {
         let mut config = Config::load(&Default::default()).unwrap();
         config.exchanges.retain(|exchange| exchange.venue.facts().name == "coinbase");
         config.exchanges[0].symbols = vec!["BTC-USD".to_owned()];
         let mut registry = Registry::default();
         let symbols = Symbols::new(&config.exchanges, 10, Clock::system());
         let metrics = Metrics::register(&mut registry, &symbols);
-        Bench { market: Market::new(id_rule, true, last_id), metrics, registry }
+        Bench { market: Market::new(id_rule, true, ids), metrics, registry }
     }
 
     fn trade(&mut self, trade: TradeFact) -> Rows {
@@ -65,7 +65,7 @@ fn quote(update_id: u64, bid: f64, ask: f64) -> QuoteFact {
 
 #[test]
 fn md_rows_start_with_the_quote_and_trades_always_have_theirs() {
-    let mut bench = Bench::new(IdRule::Contiguous, None);
+    let mut bench = Bench::new(IdRule::Contiguous, vec![]);
     let rows = bench.trade(trade(1));
     assert!(rows.md.is_none(), "both sides of the quote must be known");
     assert_eq!(rows.trade.unwrap().side, RowSide::Sell);
@@ -85,7 +85,7 @@ fn md_rows_start_with_the_quote_and_trades_always_have_theirs() {
 
 #[test]
 fn a_quote_before_any_trade_has_no_price() {
-    let mut bench = Bench::new(IdRule::Contiguous, None);
+    let mut bench = Bench::new(IdRule::Contiguous, vec![]);
     let md = bench.quote(quote(5, 99.0, 101.0)).md.unwrap();
     assert!(md.price.is_nan() && md.volume.is_nan());
     assert_eq!(md.side, RowSide::Unknown);
@@ -93,7 +93,7 @@ fn a_quote_before_any_trade_has_no_price() {
 
 #[test]
 fn a_disconnect_clears_the_quote_and_is_a_gap() {
-    let mut bench = Bench::new(IdRule::Contiguous, None);
+    let mut bench = Bench::new(IdRule::Contiguous, vec![]);
     let gaps = r#"gpu_charts_data_gaps_total{exchange="coinbase",symbol="BTC-USD"}"#;
     bench.disconnected();
     assert_eq!(bench.value(gaps), "0", "nothing was known yet");
@@ -101,6 +101,7 @@ fn a_disconnect_clears_the_quote_and_is_a_gap() {
     bench.trade(trade(1));
     bench.disconnected();
     assert_eq!(bench.value(gaps), "1", "quotes are missing, nobody knows how many");
+    assert_eq!(bench.value(r#"gpu_charts_bid_ask_spread{exchange="coinbase",symbol="BTC-USD"}"#), "NaN");
     assert!(bench.trade(trade(5)).md.is_none());
     assert_eq!(bench.value(gaps), "4", "and three trades");
     assert_eq!(bench.value(&gaps.replace("_total", "_detected_total")), "4");
@@ -112,7 +113,7 @@ fn a_disconnect_clears_the_quote_and_is_a_gap() {
 
 #[test]
 fn ids_that_prove_nothing_make_the_interval_a_gap() {
-    let mut bench = Bench::new(IdRule::Unique, None);
+    let mut bench = Bench::new(IdRule::Unique, vec![]);
     bench.trade(trade(1));
     bench.trade(trade(90));
     let gaps = r#"gpu_charts_data_gaps_total{exchange="coinbase",symbol="BTC-USD"}"#;
@@ -123,7 +124,7 @@ fn ids_that_prove_nothing_make_the_interval_a_gap() {
 
 #[test]
 fn what_was_seen_before_makes_no_row() {
-    let mut bench = Bench::new(IdRule::Contiguous, Some(7));
+    let mut bench = Bench::new(IdRule::Contiguous, vec![7]);
     let mut last_match = trade(7);
     last_match.snapshot = true;
     assert!(bench.trade(last_match).trade.is_none(), "it stands in the files already");
@@ -138,7 +139,7 @@ fn what_was_seen_before_makes_no_row() {
 
 #[test]
 fn a_snapshot_trade_is_recorded_once_and_is_no_latency() {
-    let mut bench = Bench::new(IdRule::Contiguous, None);
+    let mut bench = Bench::new(IdRule::Contiguous, vec![]);
     bench.quote(quote(5, 99.0, 101.0));
     let mut last_match = trade(7);
     last_match.snapshot = true;
@@ -153,7 +154,7 @@ fn a_snapshot_trade_is_recorded_once_and_is_no_latency() {
 
 #[test]
 fn clocks_and_order_are_watched() {
-    let mut bench = Bench::new(IdRule::Contiguous, None);
+    let mut bench = Bench::new(IdRule::Contiguous, vec![]);
     let mut ahead = trade(1);
     ahead.event_ns = NOW + 5;
     bench.trade(ahead);
@@ -174,7 +175,7 @@ fn clocks_and_order_are_watched() {
 
 #[test]
 fn values_are_counted() {
-    let mut bench = Bench::new(IdRule::Contiguous, None);
+    let mut bench = Bench::new(IdRule::Contiguous, vec![]);
     bench.quote(quote(5, 99.0, 101.0));
     bench.trade(trade(1));
     let mut large = trade(2);
