@@ -42,6 +42,8 @@ pub struct Expected {
     pub trades: Vec<TradeExpected>,
     /// Trades that happened between the first and the last delivered one, and were not delivered.
     pub missing_trades: u64,
+    /// Trades that were delivered once more, and must not be recorded again.
+    pub duplicates: u64,
     /// Times at which a known quote was lost with its connection.
     pub lost_quotes: u64,
 }
@@ -81,6 +83,7 @@ pub fn expected(messages: &[MessageEntry], venue: VenueKind, symbol: &str) -> Ex
             MessageKind::Trade => {
                 // What was seen before is recorded once.
                 if !ids.insert(message.id.unwrap()) {
+                    expected.duplicates += 1;
                     continue;
                 }
                 let side = if message.side == Some(Side::Buy) { 0 } else { 1 };

@@ -289,6 +289,8 @@ async fn frames_that_are_not_understood_are_counted_and_cost_nothing_else() {
     assert!(value(&logger, "gpu_charts_flush_duration_seconds_count").await > 0.0);
     assert!(value(&logger, "gpu_charts_write_queue_capacity").await > 0.0);
     assert_eq!(value(&logger, "gpu_charts_write_queue_depth").await, 0.0);
+    assert!(value(&logger, "gpu_charts_disk_free_bytes").await > 0.0);
+    wait_for(logger.metrics, "gpu_charts_disk_days_left", |days| days > 0.0 && days.is_finite()).await;
     assert_eq!(value(&logger, CONNECTED).await, 1.0);
     logger.stop().await;
 }
@@ -414,6 +416,8 @@ async fn memory_is_bounded_while_the_disk_refuses_and_the_end_still_comes() {
     // It stands still there: what follows waits in the queue and in the socket.
     tokio::time::sleep(Duration::from_secs(1)).await;
     let taken = value(&logger, TRADES).await;
+    assert_eq!(value(&logger, "gpu_charts_write_queue_depth").await, 16.0);
+    assert_eq!(value(&logger, "gpu_charts_write_queue_capacity").await, 16.0);
     assert!(taken <= f64::from(full + 4_096), "{taken} rows are in memory");
     let error = timeout(DEADLINE, logger.end()).await.unwrap().unwrap_err();
     let LoggerError::Unwritten { rows, .. } = error else { panic!("{error}") };

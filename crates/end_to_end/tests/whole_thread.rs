@@ -107,6 +107,13 @@ async fn every_event_arrives_once_across_midnight_and_a_disconnect() {
     for (_, exchange) in VENUES {
         wait_for(logger.metrics, &status(exchange), |value| value == 1.0).await;
     }
+    // Once more while nothing happens: what Coinbase sends as its starting state was recorded before.
+    simulator.pause_market();
+    simulator.disconnect("coinbase", Disconnect::Clean, Duration::ZERO).await;
+    let reconnections = r#"gpu_charts_exchange_reconnections_total{exchange="coinbase"}"#;
+    wait_for(logger.metrics, reconnections, |count| count == 2.0).await;
+    wait_for(logger.metrics, &status("coinbase"), |value| value == 1.0).await;
+    simulator.resume_market();
     eventually("the second part of the run", Duration::from_secs(60), || past(30_000)).await;
     eventually("midnight", Duration::from_secs(60), || async {
         (now_ns().saturating_add_signed(offset) > midnight + S).then_some(())
@@ -120,10 +127,19 @@ async fn every_event_arrives_once_across_midnight_and_a_disconnect() {
     wait_for_rows(&logger, &expected).await;
     compare(&server, &expected).await;
 
+    let connections_lost = |exchange: &str| if exchange == "coinbase" { 2 } else { 1 };
     let scrape = Scrape::of(logger.metrics).await.unwrap();
+    let duplicates = scrape.value(r#"gpu_charts_duplicates_total{exchange="coinbase"}"#);
+    let expected_duplicates: u64 = expected.values().map(|expected| expected.duplicates).sum();
+    assert!(expected_duplicates >= 20, "each symbol's last trade at Coinbase came twice: {expected_duplicates}");
+    assert_eq!(duplicates, Some(expected_duplicates as f64));
+    for (_, exchange) in VENUES {
+        let missed =
+            expected.iter().filter(|((this, _), _)| *this == exchange).map(|(_, expected)| expected.missing_trades);
+        assert!(missed.sum::<u64>() > 0, "{exchange} went on while nobody was connected");
+    }
     for ((exchange, symbol), expected) in &expected {
-        assert!(expected.missing_trades > 0, "{exchange} {symbol} missed trades while disconnected");
-        assert_eq!(expected.lost_quotes, 1, "{exchange} {symbol}");
+        assert_eq!(expected.lost_quotes, connections_lost(exchange), "{exchange} {symbol}");
         let labels = format!(r#"{{exchange="{exchange}",symbol="{symbol}"}}"#);
         let value = |name: &str| scrape.value(&format!("gpu_charts_{name}{labels}"));
         let gaps = (expected.missing_trades + expected.lost_quotes) as f64;
@@ -133,11 +149,12 @@ async fn every_event_arrives_once_across_midnight_and_a_disconnect() {
     }
     for (_, exchange) in VENUES {
         let labels = format!(r#"exchange="{exchange}""#);
-        assert_eq!(scrape.sum("gpu_charts_exchange_reconnections_total", &labels), 1.0);
+        let lost = connections_lost(exchange) as f64;
+        assert_eq!(scrape.sum("gpu_charts_exchange_reconnections_total", &labels), lost);
         assert_eq!(scrape.sum("gpu_charts_rows_dropped_total", &labels), 0.0);
         assert_eq!(scrape.sum("gpu_charts_parse_errors_total", &labels), 0.0);
         let closed = r#"error_type="closed"}"#;
-        assert_eq!(scrape.sum("gpu_charts_exchange_errors_total", &format!("{labels},{closed}")), 1.0);
+        assert_eq!(scrape.sum("gpu_charts_exchange_errors_total", &format!("{labels},{closed}")), lost);
     }
 
     // Each side of midnight is in a day of its own.

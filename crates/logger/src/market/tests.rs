@@ -3,7 +3,12 @@
 use prometheus_client::{encoding::text::encode, registry::Registry};
 
 use super::*;
-use crate::{clock::Clock, config::Config, metrics::Metrics, symbols::Symbols};
+use crate::{
+    clock::Clock,
+    config::Config,
+    metrics::{DropReason, Metrics},
+    symbols::Symbols,
+};
 
 const NOW: u64 = 1_794_960_000_000_000_000;
 
@@ -199,6 +204,15 @@ fn values_are_counted() {
     assert!((deviation - (110.0 - average) / average).abs() < 1e-12);
     bench.market.refresh(NOW + 300_000_000_000, &bench.metrics.symbols[0]);
     assert_eq!(bench.value(vwap), "", "an average of nothing is not shown");
+}
+
+#[test]
+fn lost_rows_are_counted_by_reason() {
+    let bench = Bench::new(IdRule::Contiguous, vec![]);
+    bench.metrics.venues[0].dropped(DropReason::Clock, 1);
+    bench.metrics.venues[0].dropped(DropReason::Shutdown, 3);
+    assert_eq!(bench.value(r#"gpu_charts_rows_dropped_total{exchange="coinbase",reason="clock"}"#), "1");
+    assert_eq!(bench.value(r#"gpu_charts_rows_dropped_total{exchange="coinbase",reason="shutdown"}"#), "3");
 }
 
 #[test]
