@@ -236,6 +236,9 @@ fn read(path: &Path) -> Result<File, ConfigError> {
 /// The exchanges of the file, or those of `only`; an exchange that the file does not describe records its majors.
 fn exchanges(file: Option<BTreeMap<String, ExchangeFile>>, only: &[String]) -> Result<Vec<Exchange>, ConfigError> {
     let all = || exchange_protocol::venues().iter().map(|venue| venue.facts().name.to_owned()).collect();
+    if file.as_ref().is_some_and(BTreeMap::is_empty) {
+        return Err(value("exchanges", "is empty; leave the key away to record the majors of all venues"));
+    }
     let mut described = file.unwrap_or_default();
     let names: BTreeSet<String> = if !only.is_empty() {
         only.iter().cloned().collect()

@@ -60,6 +60,7 @@ fn wrong_configurations_are_named() {
     refused(&[], "exchanges:\n  binance:\n    symbols: [btcusdt]\n", &["`btcusdt` must be `BTCUSDT`"]);
     refused(&[], "exchanges:\n  binance:\n    ca_file: /nowhere.pem\n", &["exchanges.binance.ca_file", "/nowhere.pem"]);
     refused(&[], "queue_capacity: 4611686018427387904\n", &["queue_capacity", "more than 10000000"]);
+    refused(&[], "exchanges: {}\n", &["exchanges: is empty"]);
     refused(&[], "metrics_listen: []\n", &["metrics_listen: is empty"]);
     refused(&["--log", "logger=wat"], "{}\n", &["--log (RUST_LOG)", "logger=wat"]);
     refused(&["--data-path", ""], "{}\n", &["data"]);

@@ -215,10 +215,11 @@ impl Connection {
             Event::Rejected { symbol, reason } => {
                 feed.metrics.error(ErrorType::Subscribe);
                 warn!(symbol, reason, "the venue refused a subscription");
-                let (now_refused, others) =
-                    std::mem::take(unanswered).into_iter().partition(|asked| Some(asked.symbol.as_str()) == symbol);
+                let all = std::mem::take(unanswered);
+                let (of_symbol, others): (BTreeSet<_>, _) =
+                    all.into_iter().partition(|asked| Some(asked.symbol.as_str()) == symbol);
+                refused.extend(of_symbol);
                 *unanswered = others;
-                refused.append(&mut { now_refused });
             }
             Event::Notice(notice) => {
                 info!(?notice, "the venue says");
