@@ -4,6 +4,7 @@ use std::{
     env,
     io::{self, IsTerminal as _, Write as _},
     process::ExitCode,
+    time::Duration,
 };
 
 use anyhow::Context as _;
@@ -38,8 +39,15 @@ fn main() -> ExitCode {
     }
 }
 
-#[tokio::main]
-async fn serve(config: &Config) -> anyhow::Result<()> {
+fn serve(config: &Config) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Runtime::new().context("the runtime cannot start")?;
+    let result = runtime.block_on(serve_until_signal(config));
+    // A read that hangs on a dead disk is not waited for.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    result
+}
+
+async fn serve_until_signal(config: &Config) -> anyhow::Result<()> {
     tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::try_new(&config.log).context("the log filter cannot be used")?)
         .with_writer(io::stderr)

@@ -1,6 +1,6 @@
 //! What an answer will be, decided before its first byte: which rows of which files, and the header line.
 
-use std::{io, path::Path};
+use std::{collections::BTreeMap, io, path::Path};
 
 use bytes::{BufMut as _, Bytes, BytesMut};
 use column_store::{Reader, Selection, SeriesId, StoreError};
@@ -102,11 +102,16 @@ impl Plan {
         let line = header_line(&columns)?;
         let data_bytes: u64 = columns.iter().map(ColumnRows::bytes).sum();
         let length = line.len() as u64 + data_bytes;
+        // Planning must stay short, so what takes much reading is left to the chunks also if little comes of it.
+        let read_cost: u64 = columns.iter().map(ColumnRows::read_cost).sum();
+        let is_quick = read_cost <= 4 * limits.chunk_bytes as u64;
         let (head, columns) = match usize::try_from(data_bytes) {
-            Ok(data_bytes) if data_bytes <= limits.chunk_bytes => (read_all(&line, &columns, data_bytes)?, Vec::new()),
+            Ok(data_bytes) if is_quick && data_bytes <= limits.chunk_bytes => {
+                (read_all(&line, &columns, data_bytes)?, Vec::new())
+            }
             _ => (Bytes::from(line), columns),
         };
-        files.keep(if columns.is_empty() { 0 } else { query.files() });
+        files.keep(open_files(&columns));
         Ok(Plan { id: query.id, head, columns, length, rows, missing, files })
     }
 
@@ -127,6 +132,12 @@ fn select(root: &Path, query: &DataQuery) -> Result<Selection, PlanError> {
         }
         Err(error) => Err(error.into()),
     }
+}
+
+/// Files that the columns hold open; a column that is asked for twice shares its files.
+fn open_files(columns: &[ColumnRows]) -> usize {
+    let by_name: BTreeMap<&str, usize> = columns.iter().map(|rows| (rows.column().name, rows.files())).collect();
+    by_name.values().sum()
 }
 
 fn header_line(columns: &[ColumnRows]) -> Result<Vec<u8>, PlanError> {

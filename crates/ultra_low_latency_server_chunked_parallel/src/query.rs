@@ -24,7 +24,7 @@ pub(crate) struct DataQuery {
     pub(crate) end: u32,
     /// At most so many rows, evenly spaced.
     pub(crate) max_points: Option<u64>,
-    /// Whether an answer without any data is to be an error.
+    /// Whether an exchange, symbol, table or range of days that is not there is to be an error.
     pub(crate) strict: bool,
 }
 

@@ -32,7 +32,12 @@ pub(crate) async fn watch(root: PathBuf, component: Component, shutdown: Cancell
             _ = interval.tick() => {}
         }
         let looked_at = root.clone();
-        let Ok((found, error)) = spawn_blocking(move || look(&looked_at)).await else { continue };
+        let looking = tokio::select! {
+            // A disk that hangs must not keep the server from ending.
+            () = shutdown.cancelled() => break,
+            looking = spawn_blocking(move || look(&looked_at)) => looking,
+        };
+        let Ok((found, error)) = looking else { continue };
         if last.replace(found) != Some(found) {
             report(&component, found);
             match error {

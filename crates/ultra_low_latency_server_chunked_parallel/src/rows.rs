@@ -54,6 +54,16 @@ impl ColumnRows {
         self.rows * self.width() as u64
     }
 
+    /// Bytes to read for all rows in the answer: with rows left out more than there are in it.
+    pub(crate) fn read_cost(&self) -> u64 {
+        self.rows * (self.stride * self.width() as u64).min(SPARSE_BYTES)
+    }
+
+    /// Files that it holds open.
+    pub(crate) fn files(&self) -> usize {
+        self.days.len()
+    }
+
     /// Fills `buffer` with whole rows, from the answer's row `first` on.
     ///
     /// # Errors
