@@ -7,9 +7,6 @@ use metrics_server::{BindError, ServeError};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LoggerError {
-    /// The configuration is wrong.
-    #[error(transparent)]
-    Config(#[from] crate::config::ConfigError),
     /// The data directory cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
