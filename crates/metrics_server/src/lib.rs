@@ -44,6 +44,7 @@ pub mod process;
 mod routes;
 mod scrape;
 mod serve;
+pub mod web_config;
 
 pub use endpoint::{Endpoint, EndpointBuilder};
 pub use exposition::{EncodeError, Exposition, OPENMETRICS_TEXT};
