@@ -72,7 +72,11 @@ check_dependencies() {
   cargo deny --locked check bans licenses sources
 }
 
+# Tests that a Prometheus 3 scrapes us run where one can be had, and say so where not.
+get_prometheus_3() { scripts/prometheus-3.sh || say "no Prometheus 3 here: tests with it are skipped"; }
+
 step "scripts" check_scripts
+step "Prometheus 3" get_prometheus_3
 step "Prometheus" check_prometheus
 step "Alertmanager" check_alertmanager
 step "dashboards" check_dashboards
