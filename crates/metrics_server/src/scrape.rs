@@ -1,6 +1,7 @@
 //! Scrapes in turn: how many may wait, and where they are encoded.
 
-use crate::exposition::{EncodeError, Exposition};
+use crate::encoding::EncodeError;
+use crate::exposition::Exposition;
 use prometheus_client::metrics::gauge::Gauge;
 use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
