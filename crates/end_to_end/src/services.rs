@@ -3,7 +3,7 @@
 use std::{fs, net::SocketAddr, path::Path};
 
 use logger::{Clock, LoggerError, Service, cli::RunArgs};
-use prometheus_client::registry::Registry;
+use metrics_server::Registry;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use ultra_low_latency_server_chunked_parallel::{Config as ServerConfig, Limits, Server};

@@ -1,7 +1,7 @@
 //! What ends the logger.
 
 use column_store::StoreError;
-use metrics_server::{BindError, ServeError};
+use metrics_server::{BindError, RegisterError, ServeError};
 
 /// An error of the logger.
 #[derive(Debug, thiserror::Error)]
@@ -16,6 +16,9 @@ pub enum LoggerError {
     /// The metrics endpoint broke.
     #[error("the metrics endpoint ended: {0}")]
     Endpoint(#[from] ServeError),
+    /// A metric cannot be registered: a mistake in this program.
+    #[error(transparent)]
+    Metric(#[from] RegisterError),
     /// Certificates for `wss://` cannot be used.
     #[error("{0}")]
     Tls(String),

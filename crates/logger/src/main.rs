@@ -12,7 +12,7 @@ use logger::{
     Clock, Config,
     cli::{Invocation, invocation},
 };
-use prometheus_client::registry::Registry;
+use metrics_server::Registry;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};

@@ -113,7 +113,7 @@ impl Market {
         metrics.trades.inc();
         for volume in [Some(&metrics.volume), metrics.volume_usd.as_ref()].into_iter().flatten() {
             if let Some(volume) = volume.get(side) {
-                volume.inc_by(value);
+                volume.add(value);
             }
         }
         if value >= large {
@@ -192,7 +192,7 @@ impl Market {
         }
         match receive_ns.checked_sub(event_ns) {
             Some(latency) => venue.latency.observe(latency as f64 / 1e9),
-            None => _ = venue.clock_skew.inc(),
+            None => venue.clock_skew.inc(),
         }
         if let Some(newest) = self.newest.get_mut(stream) {
             if event_ns < *newest {

@@ -1,23 +1,17 @@
-//! What the logger tells Prometheus. Names and labels are contracts; prometheus-client appends `_total` to counters.
+//! What the logger tells Prometheus. Names and labels are contracts; the exposition appends `_total` to counters.
 
-use std::sync::{Arc, OnceLock, atomic::AtomicU64};
+use std::sync::{Arc, OnceLock};
 
 use column_store::Table;
 use exchange_protocol::MessageType;
-use prometheus_client::{
-    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
-    registry::{Metric, Registry},
+use metrics_server::{
+    Builder, Counter, Family, FloatCounter, Gauge, Handle, Histogram, IntGauge, Metric, RegisterError, Registry,
 };
 
 use crate::{
     error::LoggerError,
     symbols::{Symbol, Symbols},
 };
-
-type FloatGauge = Gauge<f64, AtomicU64>;
-type FloatCounter = Counter<f64, AtomicU64>;
-/// Label pairs in the order in which they are exposed.
-type Labels = Vec<(&'static str, String)>;
 
 /// Receive clock − event time: from well below a round trip inside one data centre to a feed that lags by a minute.
 const LATENCY_BUCKETS: [f64; 16] =
@@ -116,67 +110,68 @@ pub(crate) struct Metrics {
 /// Series of one venue.
 pub(crate) struct VenueMetrics {
     pub(crate) exchange: &'static str,
-    pub(crate) connected: Gauge,
-    pub(crate) reconnections: Counter,
-    pub(crate) parse_errors: Counter,
-    pub(crate) latency: Histogram,
-    pub(crate) clock_skew: Counter,
-    pub(crate) out_of_order: Counter,
-    pub(crate) inexact: Counter,
-    pub(crate) duplicates: Counter,
-    messages: Vec<Counter>,
-    errors: Vec<Counter>,
-    dropped: [Counter; 2],
-    rows_written: [Counter; 2],
-    bytes_written: [Counter; 2],
+    pub(crate) connected: Handle<IntGauge>,
+    pub(crate) reconnections: Handle<Counter>,
+    pub(crate) parse_errors: Handle<Counter>,
+    pub(crate) latency: Handle<Histogram>,
+    pub(crate) clock_skew: Handle<Counter>,
+    pub(crate) out_of_order: Handle<Counter>,
+    pub(crate) inexact: Handle<Counter>,
+    pub(crate) duplicates: Handle<Counter>,
+    messages: Vec<Handle<Counter>>,
+    errors: Vec<Handle<Counter>>,
+    dropped: [Handle<Counter>; 2],
+    rows_written: [Handle<Counter>; 2],
+    bytes_written: [Handle<Counter>; 2],
 }
 
 /// Series of one symbol; those beyond the limit share theirs and have no price-like gauges.
 pub(crate) struct SymbolMetrics {
-    gaps: Counter,
-    gaps_detected: Counter,
-    gaps_filled: Counter,
-    pub(crate) trades: Counter,
+    gaps: Handle<Counter>,
+    gaps_detected: Handle<Counter>,
+    gaps_filled: Handle<Counter>,
+    pub(crate) trades: Handle<Counter>,
     /// By taker side: bought, sold.
-    pub(crate) volume: [FloatCounter; 2],
+    pub(crate) volume: [Handle<FloatCounter>; 2],
     /// The same, for prices in dollars or what is worth one.
-    pub(crate) volume_usd: Option<[FloatCounter; 2]>,
-    pub(crate) large_trades: Counter,
+    pub(crate) volume_usd: Option<[Handle<FloatCounter>; 2]>,
+    pub(crate) large_trades: Handle<Counter>,
     pub(crate) prices: Option<PriceMetrics>,
 }
 
 /// Price-like gauges of one symbol. They appear with their first value: there is no price before the first trade.
 pub(crate) struct PriceMetrics {
-    labels: Labels,
-    spread: Family<Labels, FloatGauge>,
+    exchange: &'static str,
+    symbol: String,
+    spread: Family<Gauge, 2>,
     /// The spread's series once it is there: quotes are too many to look it up for each.
-    spread_series: OnceLock<FloatGauge>,
-    vwap: Family<Labels, FloatGauge>,
-    vwap_deviation: Family<Labels, FloatGauge>,
+    spread_series: OnceLock<Handle<Gauge>>,
+    vwap: Family<Gauge, 2>,
+    vwap_deviation: Family<Gauge, 2>,
 }
 
 /// Series of the recorder.
 pub(crate) struct RecorderMetrics {
-    pub(crate) pending_bytes: Gauge,
-    pub(crate) open_files: Gauge,
-    pub(crate) flush_seconds: Histogram,
-    pub(crate) sync_seconds: Histogram,
-    pub(crate) write_errors: Counter,
-    pub(crate) disk_free_bytes: Gauge,
-    pub(crate) disk_days_left: FloatGauge,
+    pub(crate) pending_bytes: Handle<IntGauge>,
+    pub(crate) open_files: Handle<IntGauge>,
+    pub(crate) flush_seconds: Handle<Histogram>,
+    pub(crate) sync_seconds: Handle<Histogram>,
+    pub(crate) write_errors: Handle<Counter>,
+    pub(crate) disk_free_bytes: Handle<IntGauge>,
+    pub(crate) disk_days_left: Handle<Gauge>,
 }
 
 impl Metrics {
     /// Registers everything, and gives every series that can be known from the start its first value, so that a rate
     /// over it is right from the first event on.
-    pub(crate) fn register(registry: &mut Registry, symbols: &Symbols) -> Metrics {
+    pub(crate) fn register(registry: &mut Registry, symbols: &Symbols) -> Result<Metrics, RegisterError> {
         let mut exchanges: Vec<&'static str> = symbols.iter().map(|(_, symbol)| symbol.exchange()).collect();
         exchanges.dedup();
-        let mut families = VenueFamilies::register(registry);
+        let families = VenueFamilies::register(registry)?;
         let venues = exchanges.iter().map(|exchange| Arc::new(families.venue(exchange, symbols))).collect();
-        let families = SymbolFamilies::register(registry);
+        let families = SymbolFamilies::register(registry, symbols.iter().count())?;
         let symbols = symbols.iter().map(|(_, symbol)| families.symbol(symbol)).collect();
-        Metrics { venues, symbols, recorder: RecorderMetrics::register(registry) }
+        Ok(Metrics { venues, symbols, recorder: RecorderMetrics::register(registry)? })
     }
 
     /// The series of a venue of this run.
@@ -203,151 +198,148 @@ impl VenueMetrics {
     pub(crate) fn dropped(&self, reason: DropReason, rows: u64) {
         let [clock, shutdown] = &self.dropped;
         match reason {
-            DropReason::Clock => clock.inc_by(rows),
-            DropReason::Shutdown => shutdown.inc_by(rows),
-        };
+            DropReason::Clock => clock.add(rows),
+            DropReason::Shutdown => shutdown.add(rows),
+        }
     }
 
     pub(crate) fn written(&self, table: Table, rows: u64, bytes: u64) {
-        let of = |[md, trades]: &[Counter; 2]| match table {
+        let of = |[md, trades]: &[Handle<Counter>; 2]| match table {
             Table::Md => md.clone(),
             Table::Trades => trades.clone(),
         };
-        of(&self.rows_written).inc_by(rows);
-        of(&self.bytes_written).inc_by(bytes);
+        of(&self.rows_written).add(rows);
+        of(&self.bytes_written).add(bytes);
     }
 }
 
 impl SymbolMetrics {
     /// Counts missing events at detection, under both names that dashboards use.
     pub(crate) fn gap(&self, missing: u64) {
-        self.gaps.inc_by(missing);
-        self.gaps_detected.inc_by(missing);
+        self.gaps.add(missing);
+        self.gaps_detected.add(missing);
     }
 
     /// Counts events that had been counted as missing and arrived later.
     pub(crate) fn gap_filled(&self, filled: u64) {
-        self.gaps_filled.inc_by(filled);
+        self.gaps_filled.add(filled);
     }
 }
 
 impl PriceMetrics {
     pub(crate) fn spread(&self, ratio: f64) {
-        self.spread_series.get_or_init(|| self.spread.get_or_create_owned(&self.labels)).set(ratio);
+        self.spread_series.get_or_init(|| self.spread.handle(self.labels())).set(ratio);
     }
 
     /// The average and the last price's deviation from it; without trades in the window there is neither.
     pub(crate) fn vwap(&self, value: Option<(f64, f64)>) {
+        let labels = self.labels();
         if let Some((average, deviation)) = value {
-            self.vwap.get_or_create_owned(&self.labels).set(average);
-            self.vwap_deviation.get_or_create_owned(&self.labels).set(deviation);
+            self.vwap.with(labels).set(average);
+            self.vwap_deviation.with(labels).set(deviation);
         } else {
-            self.vwap.remove(&self.labels);
-            self.vwap_deviation.remove(&self.labels);
+            self.vwap.remove(labels);
+            self.vwap_deviation.remove(labels);
         }
     }
-}
 
-fn register<M: Metric + Clone>(registry: &mut Registry, name: &str, help: &str, metric: M) -> M {
-    registry.register(name, help, metric.clone());
-    metric
-}
-
-fn family<M>(registry: &mut Registry, name: &str, help: &str) -> Family<Labels, M>
-where
-    M: Metric + Default + Clone,
-    Family<Labels, M>: Metric,
-{
-    register(registry, name, help, Family::default())
+    fn labels(&self) -> [&str; 2] {
+        [self.exchange, &self.symbol]
+    }
 }
 
 struct VenueFamilies {
-    connected: Family<Labels, Gauge>,
-    symbols: Family<Labels, Gauge>,
-    reconnections: Family<Labels, Counter>,
-    parse_errors: Family<Labels, Counter>,
-    latency: Family<Labels, Histogram, fn() -> Histogram>,
-    clock_skew: Family<Labels, Counter>,
-    out_of_order: Family<Labels, Counter>,
-    inexact: Family<Labels, Counter>,
-    duplicates: Family<Labels, Counter>,
-    messages: Family<Labels, Counter>,
-    errors: Family<Labels, Counter>,
-    dropped: Family<Labels, Counter>,
-    rows_written: Family<Labels, Counter>,
-    bytes_written: Family<Labels, Counter>,
+    connected: Family<IntGauge, 1>,
+    symbols: Family<IntGauge, 1>,
+    reconnections: Family<Counter, 1>,
+    parse_errors: Family<Counter, 1>,
+    latency: Family<Histogram, 1>,
+    clock_skew: Family<Counter, 1>,
+    out_of_order: Family<Counter, 1>,
+    inexact: Family<Counter, 1>,
+    duplicates: Family<Counter, 1>,
+    messages: Family<Counter, 2>,
+    errors: Family<Counter, 2>,
+    dropped: Family<Counter, 2>,
+    rows_written: Family<Counter, 2>,
+    bytes_written: Family<Counter, 2>,
 }
 
 impl VenueFamilies {
-    fn register(r: &mut Registry) -> VenueFamilies {
-        let latency = Family::new_with_constructor((|| Histogram::new(LATENCY_BUCKETS)) as fn() -> Histogram);
-        VenueFamilies {
-            connected: family(
-                r,
-                "gpu_charts_exchange_connection_status",
-                "1 while all connections of the venue are subscribed",
-            ),
-            symbols: family(r, "gpu_charts_symbols_monitored", "Symbols recorded of the venue"),
-            reconnections: family(
-                r,
-                "gpu_charts_exchange_reconnections",
-                "Connections opened again after one had ended",
-            ),
-            parse_errors: family(r, "gpu_charts_parse_errors", "Frames that were not understood"),
-            latency: register(
-                r,
-                "gpu_charts_websocket_latency_seconds",
-                "Receive clock minus the venue's event time, of live messages",
-                latency,
-            ),
-            clock_skew: family(
-                r,
-                "gpu_charts_clock_skew",
-                "Messages whose event time lay ahead of our clock; they are not in the latency",
-            ),
-            out_of_order: family(
-                r,
-                "gpu_charts_rows_out_of_order",
-                "Rows whose event time fell within their stream; they are recorded all the same",
-            ),
-            inexact: family(
-                r,
-                "gpu_charts_inexact_values",
-                "Decimals that a 64-bit float cannot give back digit for digit",
-            ),
-            duplicates: family(r, "gpu_charts_duplicates", "Trades that had been seen before, and are recorded once"),
-            messages: family(r, "gpu_charts_exchange_messages", "Frames received"),
-            errors: family(r, "gpu_charts_exchange_errors", "What went wrong with the venue"),
-            dropped: family(r, "gpu_charts_rows_dropped", "Rows received and lost; must stay 0"),
-            rows_written: family(r, "gpu_charts_rows_written", "Rows that reached the files"),
-            bytes_written: family(r, "gpu_charts_data_bytes_written", "Bytes that reached the files"),
-        }
+    fn register(r: &mut Registry) -> Result<VenueFamilies, RegisterError> {
+        let mut counter = |name, help| r.counter(name, help).labels(["exchange"]).register();
+        let reconnections =
+            counter("gpu_charts_exchange_reconnections", "Connections opened again after one had ended")?;
+        let parse_errors = counter("gpu_charts_parse_errors", "Frames that were not understood")?;
+        let clock_skew = counter(
+            "gpu_charts_clock_skew",
+            "Messages whose event time lay ahead of our clock; they are not in the latency",
+        )?;
+        let out_of_order = counter(
+            "gpu_charts_rows_out_of_order",
+            "Rows whose event time fell within their stream; they are recorded all the same",
+        )?;
+        let inexact = counter(
+            "gpu_charts_inexact_values",
+            "Decimals that a 64-bit float cannot give back digit for digit",
+        )?;
+        let duplicates =
+            counter("gpu_charts_duplicates", "Trades that had been seen before, and are recorded once")?;
+        let mut by = |label, name, help| r.counter(name, help).labels(["exchange", label]).register();
+        let messages = by("message_type", "gpu_charts_exchange_messages", "Frames received")?;
+        let errors = by("error_type", "gpu_charts_exchange_errors", "What went wrong with the venue")?;
+        let dropped = by("reason", "gpu_charts_rows_dropped", "Rows received and lost; must stay 0")?;
+        let rows_written = by("table", "gpu_charts_rows_written", "Rows that reached the files")?;
+        let bytes_written = by("table", "gpu_charts_data_bytes_written", "Bytes that reached the files")?;
+        let mut gauge = |name, help| r.int_gauge(name, help).labels(["exchange"]).register();
+        let connected = gauge(
+            "gpu_charts_exchange_connection_status",
+            "1 while all connections of the venue are subscribed",
+        )?;
+        let symbols = gauge("gpu_charts_symbols_monitored", "Symbols recorded of the venue")?;
+        let help = "Receive clock minus the venue's event time, of live messages";
+        let latency = r.histogram("gpu_charts_websocket_latency_seconds", help).buckets(LATENCY_BUCKETS);
+        let latency = latency.labels(["exchange"]).register()?;
+        Ok(VenueFamilies {
+            connected,
+            symbols,
+            reconnections,
+            parse_errors,
+            latency,
+            clock_skew,
+            out_of_order,
+            inexact,
+            duplicates,
+            messages,
+            errors,
+            dropped,
+            rows_written,
+            bytes_written,
+        })
     }
 
-    fn venue(&mut self, exchange: &'static str, symbols: &Symbols) -> VenueMetrics {
-        let own = vec![("exchange", exchange.to_owned())];
-        let with = |name: &'static str, value: &str| vec![("exchange", exchange.to_owned()), (name, value.to_owned())];
-        let counters = |family: &Family<Labels, Counter>, name, values: &[&str]| -> Vec<Counter> {
-            values.iter().map(|value| family.get_or_create_owned(&with(name, value))).collect()
+    fn venue(&self, exchange: &'static str, symbols: &Symbols) -> VenueMetrics {
+        let counters = |family: &Family<Counter, 2>, values: &[&str]| -> Vec<Handle<Counter>> {
+            values.iter().map(|value| family.handle([exchange, value])).collect()
         };
-        let by_table = |family: &Family<Labels, Counter>| {
-            [Table::Md, Table::Trades].map(|table| family.get_or_create_owned(&with("table", table.name())))
+        let by_table = |family: &Family<Counter, 2>| {
+            [Table::Md, Table::Trades].map(|table| family.handle([exchange, table.name()]))
         };
         let count = symbols.iter().filter(|(_, symbol)| symbol.exchange() == exchange).count();
-        self.symbols.get_or_create_owned(&own).set(i64::try_from(count).unwrap_or(i64::MAX));
+        self.symbols.with([exchange]).set(i64::try_from(count).unwrap_or(i64::MAX));
         VenueMetrics {
             exchange,
-            connected: self.connected.get_or_create_owned(&own),
-            reconnections: self.reconnections.get_or_create_owned(&own),
-            parse_errors: self.parse_errors.get_or_create_owned(&own),
-            latency: self.latency.get_or_create_owned(&own),
-            clock_skew: self.clock_skew.get_or_create_owned(&own),
-            out_of_order: self.out_of_order.get_or_create_owned(&own),
-            inexact: self.inexact.get_or_create_owned(&own),
-            duplicates: self.duplicates.get_or_create_owned(&own),
-            messages: counters(&self.messages, "message_type", &MESSAGE_TYPES.map(|(_, label)| label)),
-            errors: counters(&self.errors, "error_type", &ErrorType::ALL.map(ErrorType::label)),
-            dropped: ["clock", "shutdown"].map(|reason| self.dropped.get_or_create_owned(&with("reason", reason))),
+            connected: self.connected.handle([exchange]),
+            reconnections: self.reconnections.handle([exchange]),
+            parse_errors: self.parse_errors.handle([exchange]),
+            latency: self.latency.handle([exchange]),
+            clock_skew: self.clock_skew.handle([exchange]),
+            out_of_order: self.out_of_order.handle([exchange]),
+            inexact: self.inexact.handle([exchange]),
+            duplicates: self.duplicates.handle([exchange]),
+            messages: counters(&self.messages, &MESSAGE_TYPES.map(|(_, label)| label)),
+            errors: counters(&self.errors, &ErrorType::ALL.map(ErrorType::label)),
+            dropped: ["clock", "shutdown"].map(|reason| self.dropped.handle([exchange, reason])),
             rows_written: by_table(&self.rows_written),
             bytes_written: by_table(&self.bytes_written),
         }
@@ -355,73 +347,80 @@ impl VenueFamilies {
 }
 
 struct SymbolFamilies {
-    gaps: Family<Labels, Counter>,
-    gaps_detected: Family<Labels, Counter>,
-    gaps_filled: Family<Labels, Counter>,
-    trades: Family<Labels, Counter>,
-    volume: Family<Labels, FloatCounter>,
-    volume_usd: Family<Labels, FloatCounter>,
-    large_trades: Family<Labels, Counter>,
-    spread: Family<Labels, FloatGauge>,
-    vwap: Family<Labels, FloatGauge>,
-    vwap_deviation: Family<Labels, FloatGauge>,
+    gaps: Family<Counter, 2>,
+    gaps_detected: Family<Counter, 2>,
+    gaps_filled: Family<Counter, 2>,
+    trades: Family<Counter, 2>,
+    volume: Family<FloatCounter, 3>,
+    volume_usd: Family<FloatCounter, 3>,
+    large_trades: Family<Counter, 2>,
+    spread: Family<Gauge, 2>,
+    vwap: Family<Gauge, 2>,
+    vwap_deviation: Family<Gauge, 2>,
 }
 
 impl SymbolFamilies {
-    fn register(r: &mut Registry) -> SymbolFamilies {
-        SymbolFamilies {
-            gaps: family(
-                r,
-                "gpu_charts_data_gaps",
-                "Events missing, counted when the gap is detected: trades by the venue's ids, 1 where the number is unknown",
-            ),
-            gaps_detected: family(r, "gpu_charts_data_gaps_detected", "The same as gpu_charts_data_gaps"),
-            gaps_filled: family(
-                r,
-                "gpu_charts_data_gaps_filled",
-                "Events that had been counted as missing and arrived later",
-            ),
-            trades: family(r, "gpu_charts_trades_processed", "Trades recorded"),
-            volume: family(r, "gpu_charts_trade_volume", "Traded value in the quote currency, by the taker's side"),
-            volume_usd: family(
-                r,
-                "gpu_charts_trade_volume_usd",
-                "Traded value in US dollars, of symbols quoted in USD, USDT or USDC",
-            ),
-            large_trades: family(
-                r,
-                "gpu_charts_large_trades",
-                "Trades of at least the configured value in the quote currency",
-            ),
-            spread: family(r, "gpu_charts_bid_ask_spread", "(ask - bid) / mid, so 0.0005 is 5 basis points"),
-            vwap: family(r, "gpu_charts_vwap_price", "Volume-weighted average price of the last 5 minutes"),
-            vwap_deviation: family(
-                r,
+    /// The number of labelled symbols is bounded by the configuration, so it is the cap that no family reaches.
+    fn register(r: &mut Registry, symbols: usize) -> Result<SymbolFamilies, RegisterError> {
+        let mut counter = |name, help| by_symbol(r.counter(name, help), symbols);
+        let gaps = counter(
+            "gpu_charts_data_gaps",
+            "Events missing, counted when the gap is detected: trades by the venue's ids, 1 where the number is unknown",
+        )?;
+        let gaps_detected = counter("gpu_charts_data_gaps_detected", "The same as gpu_charts_data_gaps")?;
+        let gaps_filled = counter(
+            "gpu_charts_data_gaps_filled",
+            "Events that had been counted as missing and arrived later",
+        )?;
+        let trades = counter("gpu_charts_trades_processed", "Trades recorded")?;
+        let large_trades = counter(
+            "gpu_charts_large_trades",
+            "Trades of at least the configured value in the quote currency",
+        )?;
+        let mut volume = |name, help| {
+            let volume = r.float_counter(name, help).labels(["exchange", "symbol", "side"]);
+            volume.cap(2 * symbols).register()
+        };
+        let in_quote =
+            volume("gpu_charts_trade_volume", "Traded value in the quote currency, by the taker's side")?;
+        let in_dollars = volume(
+            "gpu_charts_trade_volume_usd",
+            "Traded value in US dollars, of symbols quoted in USD, USDT or USDC",
+        )?;
+        let mut gauge = |name, help| by_symbol(r.gauge(name, help), symbols);
+        Ok(SymbolFamilies {
+            gaps,
+            gaps_detected,
+            gaps_filled,
+            trades,
+            volume: in_quote,
+            volume_usd: in_dollars,
+            large_trades,
+            spread: gauge("gpu_charts_bid_ask_spread", "(ask - bid) / mid, so 0.0005 is 5 basis points")?,
+            vwap: gauge("gpu_charts_vwap_price", "Volume-weighted average price of the last 5 minutes")?,
+            vwap_deviation: gauge(
                 "gpu_charts_vwap_deviation",
                 "(last price - VWAP) / VWAP over the last 5 minutes",
-            ),
-        }
+            )?,
+        })
     }
 
     fn symbol(&self, symbol: &Symbol) -> SymbolMetrics {
-        let labels = vec![("exchange", symbol.exchange().to_owned()), ("symbol", symbol.label.clone())];
-        let by_side = |family: &Family<Labels, FloatCounter>| {
-            ["buy", "sell"].map(|side| {
-                let side = [("side", side.to_owned())];
-                family.get_or_create_owned(&labels.iter().cloned().chain(side).collect())
-            })
-        };
+        let (exchange, label) = (symbol.exchange(), symbol.label.as_str());
+        let by_side =
+            |family: &Family<FloatCounter, 3>| ["buy", "sell"].map(|side| family.handle([exchange, label, side]));
         let in_dollars = matches!(symbol.venue.quote_currency(&symbol.name), Some("USD" | "USDT" | "USDC"));
         SymbolMetrics {
-            gaps: self.gaps.get_or_create_owned(&labels),
-            gaps_detected: self.gaps_detected.get_or_create_owned(&labels),
-            gaps_filled: self.gaps_filled.get_or_create_owned(&labels),
-            trades: self.trades.get_or_create_owned(&labels),
+            gaps: self.gaps.handle([exchange, label]),
+            gaps_detected: self.gaps_detected.handle([exchange, label]),
+            gaps_filled: self.gaps_filled.handle([exchange, label]),
+            trades: self.trades.handle([exchange, label]),
             volume: by_side(&self.volume),
             volume_usd: in_dollars.then(|| by_side(&self.volume_usd)),
-            large_trades: self.large_trades.get_or_create_owned(&labels),
+            large_trades: self.large_trades.handle([exchange, label]),
             prices: symbol.is_labelled().then(|| PriceMetrics {
-                labels: labels.clone(),
+                exchange,
+                symbol: label.to_owned(),
                 spread: self.spread.clone(),
                 spread_series: OnceLock::new(),
                 vwap: self.vwap.clone(),
@@ -431,42 +430,25 @@ impl SymbolFamilies {
     }
 }
 
+fn by_symbol<M: Metric>(builder: Builder<'_, M>, symbols: usize) -> Result<Family<M, 2>, RegisterError> {
+    builder.labels(["exchange", "symbol"]).cap(symbols).register()
+}
+
 impl RecorderMetrics {
-    fn register(r: &mut Registry) -> RecorderMetrics {
-        let (flush, sync) = (Histogram::new(DISK_BUCKETS), Histogram::new(DISK_BUCKETS));
-        RecorderMetrics {
-            pending_bytes: register(
-                r,
-                "gpu_charts_pending_bytes",
-                "Bytes of rows in memory that no flush has brought to the files yet",
-                Gauge::default(),
-            ),
-            open_files: register(r, "gpu_charts_open_files", "Column files open", Gauge::default()),
-            flush_seconds: register(r, "gpu_charts_flush_duration_seconds", "Time to write all pending rows", flush),
-            sync_seconds: register(
-                r,
-                "gpu_charts_sync_duration_seconds",
-                "Time to make all written rows durable and note it",
-                sync,
-            ),
-            write_errors: register(
-                r,
-                "gpu_charts_write_errors",
-                "Flushes and syncs that failed; the rows stay in memory for the next one",
-                Counter::default(),
-            ),
-            disk_free_bytes: register(
-                r,
-                "gpu_charts_disk_free_bytes",
-                "Bytes free for the data directory",
-                Gauge::default(),
-            ),
-            disk_days_left: register(
-                r,
-                "gpu_charts_disk_days_left",
-                "Days until the disk is full at this run's rate of writing; +Inf before anything was written",
-                FloatGauge::default(),
-            ),
-        }
+    fn register(r: &mut Registry) -> Result<RecorderMetrics, RegisterError> {
+        let pending = "Bytes of rows in memory that no flush has brought to the files yet";
+        let sync = "Time to make all written rows durable and note it";
+        let flush = "Time to write all pending rows";
+        let errors = "Flushes and syncs that failed; the rows stay in memory for the next one";
+        let days = "Days until the disk is full at this run's rate of writing; +Inf before anything was written";
+        Ok(RecorderMetrics {
+            pending_bytes: r.int_gauge("gpu_charts_pending_bytes", pending).register()?,
+            open_files: r.int_gauge("gpu_charts_open_files", "Column files open").register()?,
+            flush_seconds: r.histogram("gpu_charts_flush_duration_seconds", flush).buckets(DISK_BUCKETS).register()?,
+            sync_seconds: r.histogram("gpu_charts_sync_duration_seconds", sync).buckets(DISK_BUCKETS).register()?,
+            write_errors: r.counter("gpu_charts_write_errors", errors).register()?,
+            disk_free_bytes: r.int_gauge("gpu_charts_disk_free_bytes", "Bytes free for the data directory").register()?,
+            disk_days_left: r.gauge("gpu_charts_disk_days_left", days).register()?,
+        })
     }
 }

@@ -3,8 +3,7 @@
 use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
 
 use column_store::{Options, Store};
-use metrics_server::{Endpoint, Exposition, Health};
-use prometheus_client::registry::Registry;
+use metrics_server::{Endpoint, Exposition, Health, Registry};
 use tokio::{
     runtime::Handle,
     sync::mpsc,
@@ -19,7 +18,7 @@ use crate::{
     error::LoggerError,
     feed::{Feed, Shared, Venues},
     metrics::Metrics,
-    queue::QueueGauges,
+    queue,
     received::Received,
     recorder::Recorder,
     symbols::Symbols,
@@ -59,15 +58,15 @@ impl Service {
     /// [`LoggerError`] if the directory, an address or a certificate cannot be used.
     pub async fn prepare(config: Config, mut registry: Registry, clock: Clock) -> Result<Service, LoggerError> {
         let symbols = Arc::new(Symbols::new(&config.exchanges, config.symbol_label_limit, clock));
-        let metrics = Arc::new(Metrics::register(&mut registry, &symbols));
-        registry.register_collector(Box::new(Arc::clone(&symbols)));
-        metrics_server::process::register(&mut registry);
-        metrics_server::build_info!("gpu_charts").register(&mut registry);
+        let metrics = Arc::new(Metrics::register(&mut registry, &symbols)?);
+        symbols.register(&mut registry)?;
+        metrics_server::process::register(registry.client());
+        metrics_server::build_info!("gpu_charts").register(registry.client());
 
         let health = Health::new("gpu-charts-logger");
         let venues = Venues::new(&metrics, health.component("feeds", None));
-        let (sender, queue) = mpsc::channel(config.queue_capacity);
-        registry.register_collector(Box::new(QueueGauges::new(&sender)));
+        let (sender, receiver) = mpsc::channel(config.queue_capacity);
+        queue::register(&mut registry, &sender)?;
         let mut feeds = Vec::new();
         let shared = Shared { symbols: &symbols, metrics: &metrics, queue: &sender, clock, venues: &venues };
         for exchange in &config.exchanges {
@@ -91,7 +90,7 @@ impl Service {
             endpoint = endpoint.listen(address);
         }
         let endpoint = endpoint.bind().await?;
-        Ok(Service { grace: config.shutdown_grace, endpoint, feeds, venues, recorder, queue })
+        Ok(Service { grace: config.shutdown_grace, endpoint, feeds, venues, recorder, queue: receiver })
     }
 
     /// Where `/metrics`, `/health` and `/ready` are.

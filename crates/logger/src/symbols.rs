@@ -2,15 +2,14 @@
 
 use std::{
     collections::BTreeMap,
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use exchange_protocol::Venue;
-use prometheus_client::{
-    collector::Collector,
-    encoding::{DescriptorEncoder, EncodeMetric},
-    metrics::{MetricType, gauge::ConstGauge},
-};
+use metrics_server::{CallbackKind, RegisterError, Registry};
 
 use crate::{clock::Clock, config::Exchange, received::SymbolIndex};
 
@@ -81,42 +80,39 @@ impl Symbols {
         self.symbols.iter().enumerate()
     }
 
+    /// Registers what tells at each scrape how fresh each symbol is.
+    pub(crate) fn register(self: &Arc<Symbols>, registry: &mut Registry) -> Result<(), RegisterError> {
+        let mut gauge = |name, help, value: fn(&Symbols, u64) -> u64| {
+            let symbols = Arc::clone(self);
+            registry.callback(CallbackKind::Gauge, name, help, ["exchange", "symbol"], move |samples| {
+                for (labels, updated_ns) in symbols.oldest_updates() {
+                    samples.push(labels, value(&symbols, updated_ns) as f64 / 1e9);
+                }
+            })
+        };
+        gauge(
+            "gpu_charts_data_freshness_seconds",
+            "Time since a trade or quote of the symbol last arrived, since the start before the first",
+            |symbols, updated_ns| {
+                let since = if updated_ns == 0 { symbols.started_ns } else { updated_ns };
+                symbols.clock.now_ns().saturating_sub(since)
+            },
+        )?;
+        gauge(
+            "gpu_charts_last_update_timestamp",
+            "Unix time in seconds at which a trade or quote of the symbol last arrived, 0 before the first",
+            |_, updated_ns| updated_ns,
+        )
+    }
+
     /// The oldest update behind each pair of labels; 0 if one of its symbols has had none.
-    fn oldest_updates(&self) -> BTreeMap<[(&'static str, &str); 2], u64> {
+    fn oldest_updates(&self) -> BTreeMap<[&str; 2], u64> {
         let mut oldest = BTreeMap::new();
         for symbol in &self.symbols {
             let updated = symbol.last_update_ns.load(Ordering::Relaxed);
-            let labels = [("exchange", symbol.exchange()), ("symbol", symbol.label.as_str())];
+            let labels = [symbol.exchange(), symbol.label.as_str()];
             oldest.entry(labels).and_modify(|oldest: &mut u64| *oldest = updated.min(*oldest)).or_insert(updated);
         }
         oldest
-    }
-}
-
-impl Collector for Symbols {
-    fn encode(&self, mut encoder: DescriptorEncoder) -> Result<(), std::fmt::Error> {
-        let now = self.clock.now_ns();
-        let oldest = self.oldest_updates();
-        let seconds = |ns: u64| ns as f64 / 1e9;
-        let mut family = encoder.encode_descriptor(
-            "gpu_charts_data_freshness_seconds",
-            "Time since a trade or quote of the symbol last arrived, since the start before the first",
-            None,
-            MetricType::Gauge,
-        )?;
-        for (labels, updated) in &oldest {
-            let since = if *updated == 0 { self.started_ns } else { *updated };
-            ConstGauge::new(seconds(now.saturating_sub(since))).encode(family.encode_family(labels)?)?;
-        }
-        let mut family = encoder.encode_descriptor(
-            "gpu_charts_last_update_timestamp",
-            "Unix time in seconds at which a trade or quote of the symbol last arrived, 0 before the first",
-            None,
-            MetricType::Gauge,
-        )?;
-        for (labels, updated) in &oldest {
-            ConstGauge::new(seconds(*updated)).encode(family.encode_family(labels)?)?;
-        }
-        Ok(())
     }
 }

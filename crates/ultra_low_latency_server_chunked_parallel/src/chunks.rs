@@ -4,7 +4,7 @@ use std::{io, sync::Arc};
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _, future, stream};
-use prometheus_client::metrics::counter::Counter;
+use metrics_server::{Counter, Handle};
 use tokio::{sync::Semaphore, task::spawn_blocking};
 
 use crate::{budget::Files, plan::Plan, rows::ColumnRows};
@@ -35,7 +35,7 @@ pub(crate) fn chunks(
     plan: Plan,
     chunk_bytes: usize,
     reads: Arc<Semaphore>,
-    served: Counter,
+    served: Handle<Counter>,
 ) -> impl Stream<Item = io::Result<Bytes>> + Send + Sync + 'static {
     let head = stream::once(future::ready(Ok(plan.head)));
     let sending = Arc::new(Sending { id: plan.id, columns: plan.columns, _files: plan.files });
@@ -45,7 +45,7 @@ pub(crate) fn chunks(
         .buffered(CHUNKS_AT_ONCE);
     head.chain(data).inspect(move |piece| {
         if let Ok(bytes) = piece {
-            served.inc_by(bytes.len() as u64);
+            served.add(bytes.len() as u64);
         }
     })
 }

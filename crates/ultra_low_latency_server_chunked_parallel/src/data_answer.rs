@@ -101,7 +101,7 @@ impl DataAnswers {
         } else {
             let served = self.metrics.bytes_served(&plan.id, plan.has_symbol());
             if plan.columns.is_empty() {
-                served.inc_by(plan.head.len() as u64);
+                served.add(plan.head.len() as u64);
                 http::Response::new(plan.head).into_response()
             } else {
                 let chunks = chunks(plan, self.limits.chunk_bytes, Arc::clone(&self.reads), served);

@@ -8,7 +8,7 @@ use std::{
 };
 
 use anyhow::Context as _;
-use prometheus_client::registry::Registry;
+use metrics_server::Registry;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;

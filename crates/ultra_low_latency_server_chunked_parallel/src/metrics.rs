@@ -3,12 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use column_store::{SeriesId, Table};
-use metrics_server::{ConnectionObserver, HttpMetrics};
-use prometheus_client::{
-    encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder},
-    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
-    registry::Registry,
-};
+use metrics_server::{ConnectionObserver, Counter, Family, Handle, Histogram, HttpMetrics, IntGauge, RegisterError, Registry};
 
 use crate::{limits::Limits, symbol_labels::SymbolLabels};
 
@@ -29,10 +24,10 @@ const QUERY_SECONDS: [f64; 19] = [
 pub(crate) struct Metrics {
     /// Requests and their durations, by route.
     pub(crate) http: HttpMetrics,
-    connections: Family<ConnectionLabels, Gauge>,
-    bytes_served: Family<SeriesLabels, Counter>,
-    query_seconds: Family<SymbolLabel, Histogram, fn() -> Histogram>,
-    refused: Family<RefusalLabel, Counter>,
+    connections: Handle<IntGauge>,
+    bytes_served: Family<Counter, 2>,
+    query_seconds: Family<Histogram, 1>,
+    refused: [Handle<Counter>; Refusal::ALL.len()],
     symbols: Arc<SymbolLabels>,
 }
 
@@ -65,101 +60,63 @@ impl Refusal {
     }
 }
 
-impl EncodeLabelValue for Refusal {
-    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> Result<(), std::fmt::Error> {
-        self.name().encode(encoder)
-    }
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct ConnectionLabels {
-    protocol: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct SeriesLabels {
-    symbol: Arc<str>,
-    r#type: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct SymbolLabel {
-    symbol: Arc<str>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct RefusalLabel {
-    reason: Refusal,
-}
-
 /// The only protocol there is so far, by its ALPN name.
-const HTTP_1_1: ConnectionLabels = ConnectionLabels { protocol: "http/1.1" };
+const HTTP_1_1: &str = "http/1.1";
 
 impl Metrics {
-    /// Registers all of them. Counters go without `_total`, which the encoder appends.
-    pub(crate) fn register(registry: &mut Registry, limits: &Limits) -> Metrics {
-        let metrics = Metrics {
-            http: HttpMetrics::register(registry, "gpu_charts_server", &[DATA_PATH, SYMBOLS_PATH]),
-            connections: Family::default(),
-            bytes_served: Family::default(),
-            query_seconds: Family::new_with_constructor(|| Histogram::new(QUERY_SECONDS)),
-            refused: Family::default(),
+    /// Registers all of them. Counters go without `_total`, which the exposition appends.
+    pub(crate) fn register(registry: &mut Registry, limits: &Limits) -> Result<Metrics, RegisterError> {
+        let help = "Open connections to the data port";
+        let connections = registry.int_gauge("gpu_charts_server_concurrent_connections", help).labels(["protocol"]);
+        let connections = connections.register()?.handle([HTTP_1_1]);
+        // The label values are bounded by `SymbolLabels`; those for what has no place come on top.
+        let symbols = limits.symbol_labels + 2;
+        let help = "Bytes of data answers handed to the network, header lines included";
+        let bytes_served = registry.counter("gpu_charts_server_data_bytes_served", help).labels(["symbol", "type"]);
+        let bytes_served = bytes_served.cap(2 * symbols).register()?;
+        let help = "Time from a data request's arrival until its answer is ready to be sent";
+        let query_seconds = registry.histogram("gpu_charts_server_data_query_duration_seconds", help);
+        let query_seconds = query_seconds.buckets(QUERY_SECONDS).labels(["symbol"]).cap(symbols).register()?;
+        let help = "Requests and connections refused by a limit";
+        let refused = registry.counter("gpu_charts_server_requests_refused", help).labels(["reason"]).register()?;
+        Ok(Metrics {
+            http: HttpMetrics::register(registry.client(), "gpu_charts_server", &[DATA_PATH, SYMBOLS_PATH]),
+            connections,
+            bytes_served,
+            query_seconds,
+            // They start at 0, so that rates are right from the first one on.
+            refused: Refusal::ALL.map(|reason| refused.handle([reason.name()])),
             symbols: Arc::new(SymbolLabels::new(limits.symbol_labels)),
-        };
-        registry.register(
-            "gpu_charts_server_concurrent_connections",
-            "Open connections to the data port",
-            metrics.connections.clone(),
-        );
-        registry.register(
-            "gpu_charts_server_data_bytes_served",
-            "Bytes of data answers handed to the network, header lines included",
-            metrics.bytes_served.clone(),
-        );
-        registry.register(
-            "gpu_charts_server_data_query_duration_seconds",
-            "Time from a data request's arrival until its answer is ready to be sent",
-            metrics.query_seconds.clone(),
-        );
-        registry.register(
-            "gpu_charts_server_requests_refused",
-            "Requests and connections refused by a limit",
-            metrics.refused.clone(),
-        );
-        // They start at 0, so that rates are right from the first one on.
-        drop(metrics.connections.get_or_create(&HTTP_1_1));
-        for reason in Refusal::ALL {
-            drop(metrics.refused.get_or_create(&RefusalLabel { reason }));
-        }
-        metrics
+        })
     }
 
     /// A request for data was planned in `duration`.
     pub(crate) fn queried(&self, id: &SeriesId, exists: bool, duration: Duration) {
         let symbol = self.symbols.label(&id.symbol, exists);
-        self.query_seconds.get_or_create(&SymbolLabel { symbol }).observe(duration.as_secs_f64());
+        self.query_seconds.with([&symbol]).observe(duration.as_secs_f64());
     }
 
     /// The counter of bytes served of a series.
-    pub(crate) fn bytes_served(&self, id: &SeriesId, exists: bool) -> Counter {
+    pub(crate) fn bytes_served(&self, id: &SeriesId, exists: bool) -> Handle<Counter> {
         let symbol = self.symbols.label(&id.symbol, exists);
-        let r#type = Table::name(id.table);
-        self.bytes_served.get_or_create(&SeriesLabels { symbol, r#type }).clone()
+        self.bytes_served.handle([&symbol, Table::name(id.table)])
     }
 
     /// A limit refused something.
     pub(crate) fn refused(&self, reason: Refusal) {
-        self.refused.get_or_create(&RefusalLabel { reason }).inc();
+        if let Some(counter) = self.refused.get(reason as usize) {
+            counter.inc();
+        }
     }
 }
 
 impl ConnectionObserver for Metrics {
     fn opened(&self) {
-        self.connections.get_or_create(&HTTP_1_1).inc();
+        self.connections.add(1);
     }
 
     fn closed(&self) {
-        self.connections.get_or_create(&HTTP_1_1).dec();
+        self.connections.add(-1);
     }
 
     fn refused(&self) {

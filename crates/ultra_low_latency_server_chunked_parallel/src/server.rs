@@ -3,9 +3,8 @@
 use std::{net::SocketAddr, path::PathBuf};
 
 use metrics_server::{
-    BindError, Component, Endpoint, Exposition, Health, ServeError, build_info, http_bind, http_serve, process,
+    BindError, Component, Endpoint, Exposition, Health, ServeError, RegisterError, Registry, build_info, http_bind, http_serve, process,
 };
-use prometheus_client::registry::Registry;
 use tokio::{
     net::TcpListener,
     task::{JoinError, JoinSet},
@@ -44,6 +43,9 @@ pub enum ServerError {
     /// The metrics endpoint cannot be opened.
     #[error("the metrics endpoint cannot be opened")]
     MetricsPort(#[source] BindError),
+    /// A metric cannot be registered: a mistake in this program.
+    #[error(transparent)]
+    Metric(#[from] RegisterError),
     /// A part of the server stopped working.
     #[error("the {part} stopped serving")]
     Serve {
@@ -79,9 +81,9 @@ impl Server {
     /// An address that cannot be listened on.
     pub async fn bind(config: &Config, mut registry: Registry) -> Result<Server, ServerError> {
         let limits = config.limits.clone();
-        let metrics = Metrics::register(&mut registry, &limits);
-        process::register(&mut registry);
-        build_info!("gpu_charts").register(&mut registry);
+        let metrics = Metrics::register(&mut registry, &limits)?;
+        process::register(registry.client());
+        build_info!("gpu_charts").register(registry.client());
         let health = Health::new(SERVICE);
         let data_directory = health.component("data directory", None);
         let api = Api::new(&config.data_path, &limits, &metrics);

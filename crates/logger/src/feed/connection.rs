@@ -298,7 +298,7 @@ fn to_received(event: &Event<'_>, receive_ns: u64, feed: &Feed) -> Option<Receiv
     };
     of_symbol.heard(receive_ns);
     if inexact > 0 {
-        feed.metrics.inexact.inc_by(inexact);
+        feed.metrics.inexact.add(inexact);
     }
     Some(Received { symbol, receive_ns, fact })
 }

@@ -5,8 +5,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use metrics_server::Component;
-use prometheus_client::metrics::gauge::Gauge;
+use metrics_server::{Component, Handle, IntGauge};
 
 use crate::metrics::Metrics;
 
@@ -17,7 +16,7 @@ pub(crate) struct Venues {
 }
 
 struct Venue {
-    gauge: Gauge,
+    gauge: Handle<IntGauge>,
     /// Whether each of its feeds is live.
     feeds: Vec<bool>,
 }
@@ -31,7 +30,7 @@ pub(crate) struct FeedStatus {
 
 impl Venues {
     pub(crate) fn new(metrics: &Metrics, health: Component) -> Arc<Venues> {
-        let venue = |gauge: &Gauge| Venue { gauge: gauge.clone(), feeds: Vec::new() };
+        let venue = |gauge: &Handle<IntGauge>| Venue { gauge: gauge.clone(), feeds: Vec::new() };
         let venues = metrics.venues.iter().map(|metrics| (metrics.exchange, venue(&metrics.connected))).collect();
         health.not_ready("no venue is subscribed yet");
         Arc::new(Venues { health, venues: Mutex::new(venues) })

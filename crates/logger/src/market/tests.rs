@@ -1,6 +1,6 @@
 //! Which rows facts make, and which series they move.
 
-use prometheus_client::{encoding::text::encode, registry::Registry};
+use metrics_server::{Exposition, Registry};
 
 use super::*;
 use crate::{
@@ -16,7 +16,7 @@ const NOW: u64 = 1_794_960_000_000_000_000;
 struct Bench {
     market: Market,
     metrics: Metrics,
-    registry: Registry,
+    exposition: Exposition,
 }
 
 impl Bench {
@@ -26,8 +26,8 @@ impl Bench {
         config.exchanges[0].symbols = vec!["BTC-USD".to_owned()];
         let mut registry = Registry::default();
         let symbols = Symbols::new(&config.exchanges, 10, Clock::system());
-        let metrics = Metrics::register(&mut registry, &symbols);
-        Bench { market: Market::new(id_rule, true, ids), metrics, registry }
+        let metrics = Metrics::register(&mut registry, &symbols).unwrap();
+        Bench { market: Market::new(id_rule, true, ids), metrics, exposition: Exposition::new(registry) }
     }
 
     fn trade(&mut self, trade: TradeFact) -> Rows {
@@ -44,8 +44,7 @@ impl Bench {
 
     /// The value of a series, as text; empty if it is not there.
     fn value(&self, series: &str) -> String {
-        let mut text = String::new();
-        encode(&mut text, &self.registry).unwrap();
+        let text = self.exposition.encode().unwrap();
         text.lines().find_map(|line| line.strip_prefix(&format!("{series} "))).unwrap_or_default().to_owned()
     }
 }
@@ -189,9 +188,9 @@ fn values_are_counted() {
     bench.market.refresh(NOW, &bench.metrics.symbols[0]);
     for (series, expected) in [
         (r#"gpu_charts_trades_processed_total{exchange="coinbase",symbol="BTC-USD"}"#, "2"),
-        (r#"gpu_charts_trade_volume_total{exchange="coinbase",symbol="BTC-USD",side="sell"}"#, "200.0"),
-        (r#"gpu_charts_trade_volume_total{exchange="coinbase",symbol="BTC-USD",side="buy"}"#, "110000.0"),
-        (r#"gpu_charts_trade_volume_usd_total{exchange="coinbase",symbol="BTC-USD",side="buy"}"#, "110000.0"),
+        (r#"gpu_charts_trade_volume_total{exchange="coinbase",symbol="BTC-USD",side="sell"}"#, "200"),
+        (r#"gpu_charts_trade_volume_total{exchange="coinbase",symbol="BTC-USD",side="buy"}"#, "110000"),
+        (r#"gpu_charts_trade_volume_usd_total{exchange="coinbase",symbol="BTC-USD",side="buy"}"#, "110000"),
         (r#"gpu_charts_large_trades_total{exchange="coinbase",symbol="BTC-USD"}"#, "1"),
         (r#"gpu_charts_bid_ask_spread{exchange="coinbase",symbol="BTC-USD"}"#, "0.02"),
     ] {
@@ -221,12 +220,11 @@ fn symbols_beyond_the_limit_share_their_series() {
     config.exchanges.retain(|exchange| exchange.venue.facts().name == "coinbase");
     let mut registry = Registry::default();
     let symbols = Symbols::new(&config.exchanges, 1, Clock::system());
-    let metrics = Metrics::register(&mut registry, &symbols);
+    let metrics = Metrics::register(&mut registry, &symbols).unwrap();
     metrics.symbols[1].trades.inc();
     metrics.symbols[2].trades.inc();
     assert!(metrics.symbols[0].prices.is_some() && metrics.symbols[1].prices.is_none());
-    let mut text = String::new();
-    encode(&mut text, &registry).unwrap();
+    let text = Exposition::new(registry).encode().unwrap();
     let series = r#"gpu_charts_trades_processed_total{exchange="coinbase",symbol="other"} 2"#;
     assert!(text.contains(series), "{text}");
 }

@@ -2,7 +2,7 @@
 
 use std::{fs, io::Read as _, net::TcpStream};
 
-use prometheus_client::registry::Registry;
+use metrics_server::Registry;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 use ultra_low_latency_server_chunked_parallel::{Config, ServerError, run};

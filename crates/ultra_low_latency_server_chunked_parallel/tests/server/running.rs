@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, path::Path, sync::mpsc, thread::JoinHandle};
 
-use prometheus_client::registry::Registry;
+use metrics_server::Registry;
 use tokio_util::sync::CancellationToken;
 use ultra_low_latency_server_chunked_parallel::{Config, Limits, Server, ServerError};
 
