@@ -33,8 +33,10 @@ fn increments_during_creation_growth_removal_and_scrapes_lose_nothing() {
                 exposition.encode_as(Format::Text).unwrap();
             }
         });
-        workers.into_iter().for_each(|worker| worker.join().unwrap());
+        // The other thread must end even if a worker panicked.
+        let joined: Vec<_> = workers.into_iter().map(|worker| worker.join()).collect();
         done.store(true, Ordering::Relaxed);
+        joined.into_iter().for_each(|result| result.unwrap());
     });
     assert_eq!(family.len(), 3000);
     let sum: u64 = (0..3000).map(|symbol| family.with(["all", &symbol.to_string()]).get()).sum();
@@ -111,8 +113,10 @@ fn histograms_lose_nothing_while_native_buckets_are_joined() {
                 check_consistency(&exposition);
             }
         });
-        workers.into_iter().for_each(|worker| worker.join().unwrap());
+        // The other thread must end even if a worker panicked.
+        let joined: Vec<_> = workers.into_iter().map(|worker| worker.join()).collect();
         done.store(true, Ordering::Relaxed);
+        joined.into_iter().for_each(|result| result.unwrap());
     });
     assert_eq!(check_consistency(&exposition), THREADS * ROUNDS);
 }
