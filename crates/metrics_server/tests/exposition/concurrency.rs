@@ -1,7 +1,7 @@
 //! Updates from many threads, while series come and go and scrapes run: nothing is lost.
 
 use metrics_server::{Exposition, Format, NativeBuckets, Registry};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 
 const THREADS: u64 = 4;
@@ -44,6 +44,31 @@ fn increments_during_creation_growth_removal_and_scrapes_lose_nothing() {
     let text = exposition.encode().unwrap();
     assert_eq!(text.matches("a_total{who=\"all\"").count(), 3000);
     assert!(!text.contains("passing"));
+}
+
+/// Two threads that start together on each label: both find nothing, and only one may create.
+#[test]
+fn a_series_that_two_threads_create_at_once_is_one() {
+    const LABELS: u64 = 3000;
+    let mut registry = Registry::new();
+    let family = registry.counter("a", "A").labels(["x"]).cap(usize::MAX).register().unwrap();
+    let arrived = AtomicU64::new(0);
+    thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                for label in 0..LABELS {
+                    let text = label.to_string();
+                    arrived.fetch_add(1, Ordering::SeqCst);
+                    while arrived.load(Ordering::SeqCst) < 2 * (label + 1) {
+                        thread::yield_now();
+                    }
+                    family.with([&text]).inc();
+                }
+            });
+        }
+    });
+    assert_eq!(family.len() as u64, LABELS);
+    assert!((0..LABELS).all(|label| family.with([&label.to_string()]).get() == 2));
 }
 
 #[test]
