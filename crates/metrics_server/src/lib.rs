@@ -33,9 +33,11 @@
 //!
 //! [`Registry`]: prometheus_client::registry::Registry
 
+mod auth;
 pub mod build_info;
 mod endpoint;
 mod exposition;
+mod guard;
 mod health;
 mod http_metrics;
 mod limits;
@@ -46,8 +48,10 @@ mod scrape;
 mod serve;
 pub mod web_config;
 
+pub use auth::GuardMetrics;
 pub use endpoint::{Endpoint, EndpointBuilder};
 pub use exposition::{EncodeError, Exposition, OPENMETRICS_TEXT};
+pub use guard::{Guard, GuardBody, GuardFuture, GuardService, Policy};
 pub use health::{Component, Health, Liveness, Readiness};
 pub use http_metrics::{HttpMetrics, HttpMetricsBody, HttpMetricsFuture, HttpMetricsService};
 pub use limits::Limits;
