@@ -33,6 +33,7 @@
 //!
 //! [`Registry`]: prometheus_client::registry::Registry
 
+mod args;
 mod auth;
 pub mod build_info;
 mod endpoint;
@@ -43,11 +44,13 @@ mod http_metrics;
 mod limits;
 mod listen_addr;
 pub mod process;
+mod reload;
 mod routes;
 mod scrape;
 mod serve;
 pub mod web_config;
 
+pub use args::{MetricsArgs, MetricsArgsError, SecuritySource};
 pub use auth::GuardMetrics;
 pub use endpoint::{Endpoint, EndpointBuilder};
 pub use exposition::{EncodeError, Exposition, OPENMETRICS_TEXT};
@@ -56,4 +59,5 @@ pub use health::{Component, Health, Liveness, Readiness};
 pub use http_metrics::{HttpMetrics, HttpMetricsBody, HttpMetricsFuture, HttpMetricsService};
 pub use limits::Limits;
 pub use listen_addr::{ListenAddr, ListenAddrError};
+pub use reload::{PrepareError, RELOAD_INTERVAL, ReloadError, ReloadHandle, ReloadMetrics, Reloader};
 pub use serve::{BindError, ConnectionObserver, PeerAddress, ServeError, http_bind, http_serve};

@@ -205,6 +205,24 @@ pub struct TlsConfig {
     pub curves: Vec<NamedGroup>,
 }
 
+impl TlsConfig {
+    /// A certificate and its key, and the default for everything else.
+    pub fn new(cert: Pem, key: Pem) -> Self {
+        Self {
+            cert,
+            key,
+            client_ca: None,
+            client_auth: ClientAuth::None,
+            client_allowed_sans: Vec::new(),
+            min_version: TlsVersion::Tls12,
+            max_version: TlsVersion::Tls13,
+            cipher_suites: Vec::new(),
+            prefer_server_cipher_suites: true,
+            curves: Vec::new(),
+        }
+    }
+}
+
 /// `client_auth_type`, by Go's names.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ClientAuth {

@@ -77,7 +77,7 @@ impl GuardMetrics {
         );
         registry.register(
             "metrics_server_auth_hash_seconds",
-            "Time spent hashing passwords",
+            "Processor time spent hashing passwords",
             metrics.hash_seconds.clone(),
         );
         registry.register(
