@@ -9,7 +9,7 @@ pub use future::GuardFuture;
 
 use crate::auth::{Authenticator, Credentials, Decision, GuardMetrics, Reason, Refusal};
 use crate::serve::PeerAddress;
-use crate::web_config::{RateLimit, WebConfig, WebConfigError};
+use crate::web_config::{self, RateLimit, WebConfig, WebConfigError};
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use future::Answer;
@@ -17,6 +17,7 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_A
 use http::{Request, Response, StatusCode};
 use http_body::Body;
 use rate_limit::TokenBucket;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -60,6 +61,8 @@ pub struct Policy {
     authenticate_health: bool,
     rate_limit: Option<RateLimit>,
     headers: Vec<(HeaderName, HeaderValue)>,
+    /// Files of secrets that every user of the host can read.
+    exposed: Vec<PathBuf>,
 }
 
 impl Policy {
@@ -70,12 +73,24 @@ impl Policy {
     ///
     /// A file of secrets that cannot be read or has a mistake; it is named with the line, and secrets are not shown.
     pub fn load(config: &WebConfig) -> Result<Self, WebConfigError> {
+        let password = config.password_file.iter().map(|(_, path)| path);
+        let exposed = password.chain(&config.bearer_tokens_file).filter(|path| web_config::is_exposed(path));
         Ok(Self {
+            exposed: exposed.cloned().collect(),
             credentials: Credentials::load(config)?,
             authenticate_health: config.authenticate_health,
             rate_limit: config.rate_limit,
             headers: config.headers.clone(),
         })
+    }
+}
+
+impl Policy {
+    /// Said when a policy comes into force, and not each time that one is read and refused.
+    fn warn(&self) {
+        for path in &self.exposed {
+            tracing::warn!(path = %path.display(), "every user of this host can read these secrets; chmod o-r");
+        }
     }
 }
 
@@ -92,6 +107,7 @@ impl Guard {
     ///
     /// [`WebConfigError::Random`].
     pub fn new(policy: Policy, metrics: GuardMetrics) -> Result<Self, WebConfigError> {
+        policy.warn();
         let bucket = policy.rate_limit.map(|limit| Arc::new(TokenBucket::new(limit)));
         let authenticator = Authenticator::new(metrics.clone())?;
         let active = ArcSwap::from_pointee(Active { policy, bucket });
@@ -101,6 +117,7 @@ impl Guard {
     /// Replaces the policy; requests that have been let through already go on. Right passwords stay known for users whose
     /// hash is the same, and a rate limit that is the same goes on counting.
     pub fn apply(&self, policy: Policy) {
+        policy.warn();
         let current = self.inner.active.load();
         let bucket = policy.rate_limit.map(|limit| match &current.bucket {
             Some(bucket) if bucket.limit() == limit => Arc::clone(bucket),

@@ -9,7 +9,7 @@ mod tls;
 mod yaml;
 
 pub(crate) use password_hash::PasswordHash;
-pub(crate) use secret_file::{bearer_tokens, password};
+pub(crate) use secret_file::{bearer_tokens, is_exposed, password};
 
 use http::{HeaderName, HeaderValue};
 use rustls::{CipherSuite, NamedGroup};

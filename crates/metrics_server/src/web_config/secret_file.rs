@@ -20,7 +20,6 @@ const PASSWORD_BYTES_MAX: u64 = 1024;
 /// [`WebConfigError`] with the line; no token is shown.
 pub(crate) fn bearer_tokens(path: &Path) -> Result<Vec<Secret>, WebConfigError> {
     let text = read_limited(path, TOKENS_BYTES_MAX)?;
-    warn_if_readable(path);
     let error = |line, reason: String| Err(WebConfigError::Syntax { path: path.to_owned(), line, reason });
     let mut tokens: BTreeMap<&str, u64> = BTreeMap::new();
     for (line, token) in (1..).zip(text.lines().map(str::trim)) {
@@ -58,7 +57,6 @@ pub(crate) fn bearer_tokens(path: &Path) -> Result<Vec<Secret>, WebConfigError> 
 /// [`WebConfigError`]; the password is not shown.
 pub(crate) fn password(path: &Path) -> Result<Secret, WebConfigError> {
     let text = read_limited(path, PASSWORD_BYTES_MAX)?;
-    warn_if_readable(path);
     let text = text.strip_suffix('\n').unwrap_or(&text);
     let text = text.strip_suffix('\r').unwrap_or(text);
     if text.is_empty() || text.contains(char::is_control) {
@@ -68,15 +66,10 @@ pub(crate) fn password(path: &Path) -> Result<Secret, WebConfigError> {
     Ok(Secret::new(text))
 }
 
-fn warn_if_readable(path: &Path) {
+/// Whether every user of the host can read the file.
+pub(crate) fn is_exposed(path: &Path) -> bool {
     use std::os::unix::fs::PermissionsExt;
-    if is_readable_by_others(std::fs::metadata(path).map_or(0, |metadata| metadata.permissions().mode())) {
-        tracing::warn!(path = %path.display(), "every user of this host can read these secrets; chmod o-r");
-    }
-}
-
-fn is_readable_by_others(mode: u32) -> bool {
-    mode & 0o004 != 0
+    std::fs::metadata(path).is_ok_and(|metadata| metadata.permissions().mode() & 0o004 != 0)
 }
 
 #[cfg(test)]
@@ -126,6 +119,11 @@ mod tests {
 
     #[test]
     fn files_of_secrets_are_not_for_everybody() {
-        assert!(is_readable_by_others(0o100_644) && !is_readable_by_others(0o100_640));
+        use std::os::unix::fs::PermissionsExt;
+        let file = tempfile::NamedTempFile::new().unwrap();
+        for (mode, expected) in [(0o644, true), (0o640, false), (0o600, false)] {
+            std::fs::set_permissions(file.path(), std::fs::Permissions::from_mode(mode)).unwrap();
+            assert_eq!(is_exposed(file.path()), expected, "{mode:o}");
+        }
     }
 }

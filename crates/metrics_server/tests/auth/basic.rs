@@ -132,3 +132,14 @@ async fn a_guard_shows_no_secrets() {
     let shown = format!("{:?}", tried.guard);
     assert!(shown.contains("1 users") && !shown.contains("$2b$") && !shown.contains("alice"), "{shown}");
 }
+
+#[tokio::test]
+async fn a_password_from_a_file_needs_no_hashing() {
+    let tried = Tried::with_flags("alice", "se:cret\n");
+    assert_eq!(tried.get("/metrics").await.status.as_u16(), 401);
+    assert_eq!(tried.basic(PEER, "alice", "se:cret").await, 200);
+    for (user, password) in [("alice", "se:cret\n"), ("alice", "se"), ("alice", ""), ("bob", "se:cret")] {
+        assert_eq!(tried.basic(PEER, user, password).await, 401, "{user} {password}");
+    }
+    assert_eq!((tried.failures("wrong"), tried.hashes()), (4.0, [0.0; 3]));
+}

@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use http::{Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use metrics_server::web_config::WebConfig;
-use metrics_server::{Guard, GuardMetrics, PeerAddress, Policy};
+use metrics_server::{Guard, GuardMetrics, MetricsArgs, PeerAddress, Policy};
 use prometheus_client::registry::Registry;
 use std::convert::Infallible;
 use std::fs;
@@ -49,9 +49,28 @@ impl Tried {
         for (name, text) in files {
             fs::write(directory.path().join(name), text).unwrap();
         }
+        let policy = policy(&directory, config);
+        Self::of(directory, policy)
+    }
+
+    /// With the simple flags `--metrics-user` and `--metrics-password-file`.
+    pub(crate) fn with_flags(user: &str, password: &str) -> Self {
+        let directory = Arc::new(tempfile::tempdir().unwrap());
+        let path = directory.path().join("password");
+        fs::write(&path, password).unwrap();
+        let args = MetricsArgs {
+            metrics_user: Some(user.to_owned()),
+            metrics_password_file: Some(path),
+            ..MetricsArgs::default()
+        };
+        let config = args.security().unwrap().load().unwrap();
+        Self::of(directory, Policy::load(&config).unwrap())
+    }
+
+    fn of(directory: Arc<TempDir>, policy: Policy) -> Self {
         let mut registry = Registry::default();
         let metrics = GuardMetrics::register(&mut registry);
-        let guard = Guard::new(policy(&directory, config), metrics).unwrap();
+        let guard = Guard::new(policy, metrics).unwrap();
         Self { guard, registry: Arc::new(registry), directory }
     }
 
