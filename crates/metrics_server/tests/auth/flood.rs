@@ -47,9 +47,10 @@ async fn a_flood_neither_hides_a_scraper_nor_takes_the_processor() {
     let (start, guesses) = (Instant::now(), Arc::new(AtomicU64::new(0)));
     let flood = flood(&tried, &guesses, false);
     // The flood is on when the address has to wait.
+    let mut pause = interval(BETWEEN_SCRAPES);
     while tried.failures("throttled") == 0.0 {
         assert!(start.elapsed() < DEADLINE, "never throttled");
-        tokio::task::yield_now().await;
+        pause.tick().await;
     }
     let is_in = Arc::new(AtomicBool::new(false));
     let newcomer = tokio::spawn({
@@ -64,7 +65,7 @@ async fn a_flood_neither_hides_a_scraper_nor_takes_the_processor() {
             attempts
         }
     });
-    let (mut scrapes, mut slowest, mut pause) = (0, Duration::ZERO, interval(BETWEEN_SCRAPES));
+    let (mut scrapes, mut slowest) = (0, Duration::ZERO);
     while scrapes < 300 || !is_in.load(Ordering::Relaxed) {
         let asked = Instant::now();
         assert_eq!(tried.basic(PEER, "alice", "secret").await, 200);
