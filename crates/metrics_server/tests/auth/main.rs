@@ -6,4 +6,5 @@ mod basic;
 mod bearer;
 mod flood;
 mod rate_limit;
+mod sockets;
 mod tried;
