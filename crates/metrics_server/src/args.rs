@@ -163,8 +163,9 @@ impl SecuritySource {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::Parser;
+    use clap::{CommandFactory, Parser};
 
+    /// What the program does.
     #[derive(Parser)]
     struct Program {
         #[command(flatten)]
@@ -173,6 +174,13 @@ mod tests {
 
     fn args(flags: &[&str]) -> MetricsArgs {
         Program::try_parse_from([&["program"], flags].concat()).unwrap().metrics
+    }
+
+    #[test]
+    fn the_help_of_a_program_stays_its_own() {
+        let command = Program::command();
+        assert_eq!(command.get_about().map(ToString::to_string).as_deref(), Some("What the program does"));
+        assert!(command.get_arguments().all(|argument| argument.get_help().is_some()));
     }
 
     #[test]

@@ -216,3 +216,24 @@ fn an_endless_file_is_refused() {
     let long = format!("# {}\n", "a".repeat(2 << 20));
     assert!(load(&long).unwrap_err().contains("longer than 1048576 bytes"));
 }
+
+#[test]
+fn all_files_that_a_configuration_names_are_listed() {
+    let text = "tls_server_config:\n  cert_file: a\n  key_file: b\n  client_ca_file: c\n  \
+                client_auth_type: RequireAndVerifyClientCert\nbearer_tokens_file: d\n";
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("web-config.yml");
+    fs::write(&path, text).unwrap();
+    let config = WebConfig::load(&path).unwrap();
+    assert_eq!(config.files(), ["a", "b", "c", "d"].map(|name| directory.path().join(name)));
+}
+
+#[test]
+fn a_configuration_shows_no_secrets() {
+    for path in fixtures("good").into_values() {
+        let shown = format!("{:?}", WebConfig::load(&path).unwrap());
+        for secret in ["$2a$", "argon2id$", "CCCCC", "c2VjcmV0", "BEGIN"] {
+            assert!(!shown.contains(secret), "{}: {shown}", path.display());
+        }
+    }
+}
