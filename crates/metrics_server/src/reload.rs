@@ -50,6 +50,24 @@ pub enum ReloadError {
 ///
 /// `T` is all that has to change at once, such as a [`Policy`](crate::Policy) and a TLS configuration; it is made anew
 /// from the whole configuration and handed over only if nothing is wrong with any of it.
+///
+/// ```no_run
+/// # async fn run(args: metrics_server::MetricsArgs, stop: tokio_util::sync::CancellationToken) -> Result<(), Box<dyn std::error::Error>> {
+/// use metrics_server::{Guard, GuardMetrics, Policy, RELOAD_INTERVAL, ReloadMetrics, Reloader};
+///
+/// let mut registry = prometheus_client::registry::Registry::default();
+/// let (guard_metrics, reload_metrics) = (GuardMetrics::register(&mut registry), ReloadMetrics::register(&mut registry));
+/// let prepare = |config: &metrics_server::web_config::WebConfig| Ok(Policy::load(config)?);
+/// let (policy, reloader) = Reloader::start(args.security()?, reload_metrics, prepare).await?;
+/// let guard = Guard::new(policy, guard_metrics)?;
+///
+/// let on_sighup = reloader.handle();
+/// let apply = { let guard = guard.clone(); move |policy| guard.apply(policy) };
+/// tokio::spawn(reloader.run(RELOAD_INTERVAL, apply, stop));
+/// // guard.layer(service) goes to http_serve; on_sighup.reload_now().await reloads at once.
+/// # Ok(())
+/// # }
+/// ```
 pub struct Reloader<T> {
     source: SecuritySource,
     prepare: Prepare<T>,
