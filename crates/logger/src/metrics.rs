@@ -279,12 +279,9 @@ impl VenueFamilies {
             "gpu_charts_rows_out_of_order",
             "Rows whose event time fell within their stream; they are recorded all the same",
         )?;
-        let inexact = counter(
-            "gpu_charts_inexact_values",
-            "Decimals that a 64-bit float cannot give back digit for digit",
-        )?;
-        let duplicates =
-            counter("gpu_charts_duplicates", "Trades that had been seen before, and are recorded once")?;
+        let inexact =
+            counter("gpu_charts_inexact_values", "Decimals that a 64-bit float cannot give back digit for digit")?;
+        let duplicates = counter("gpu_charts_duplicates", "Trades that had been seen before, and are recorded once")?;
         let mut by = |label, name, help| r.counter(name, help).labels(["exchange", label]).register();
         let messages = by("message_type", "gpu_charts_exchange_messages", "Frames received")?;
         let errors = by("error_type", "gpu_charts_exchange_errors", "What went wrong with the venue")?;
@@ -292,10 +289,8 @@ impl VenueFamilies {
         let rows_written = by("table", "gpu_charts_rows_written", "Rows that reached the files")?;
         let bytes_written = by("table", "gpu_charts_data_bytes_written", "Bytes that reached the files")?;
         let mut gauge = |name, help| r.int_gauge(name, help).labels(["exchange"]).register();
-        let connected = gauge(
-            "gpu_charts_exchange_connection_status",
-            "1 while all connections of the venue are subscribed",
-        )?;
+        let connected =
+            gauge("gpu_charts_exchange_connection_status", "1 while all connections of the venue are subscribed")?;
         let symbols = gauge("gpu_charts_symbols_monitored", "Symbols recorded of the venue")?;
         let help = "Receive clock minus the venue's event time, of live messages";
         let latency = r.histogram("gpu_charts_websocket_latency_seconds", help).buckets(LATENCY_BUCKETS);
@@ -368,21 +363,16 @@ impl SymbolFamilies {
             "Events missing, counted when the gap is detected: trades by the venue's ids, 1 where the number is unknown",
         )?;
         let gaps_detected = counter("gpu_charts_data_gaps_detected", "The same as gpu_charts_data_gaps")?;
-        let gaps_filled = counter(
-            "gpu_charts_data_gaps_filled",
-            "Events that had been counted as missing and arrived later",
-        )?;
+        let gaps_filled =
+            counter("gpu_charts_data_gaps_filled", "Events that had been counted as missing and arrived later")?;
         let trades = counter("gpu_charts_trades_processed", "Trades recorded")?;
-        let large_trades = counter(
-            "gpu_charts_large_trades",
-            "Trades of at least the configured value in the quote currency",
-        )?;
+        let large_trades =
+            counter("gpu_charts_large_trades", "Trades of at least the configured value in the quote currency")?;
         let mut volume = |name, help| {
             let volume = r.float_counter(name, help).labels(["exchange", "symbol", "side"]);
             volume.cap(2 * symbols).register()
         };
-        let in_quote =
-            volume("gpu_charts_trade_volume", "Traded value in the quote currency, by the taker's side")?;
+        let in_quote = volume("gpu_charts_trade_volume", "Traded value in the quote currency, by the taker's side")?;
         let in_dollars = volume(
             "gpu_charts_trade_volume_usd",
             "Traded value in US dollars, of symbols quoted in USD, USDT or USDC",
@@ -398,10 +388,7 @@ impl SymbolFamilies {
             large_trades,
             spread: gauge("gpu_charts_bid_ask_spread", "(ask - bid) / mid, so 0.0005 is 5 basis points")?,
             vwap: gauge("gpu_charts_vwap_price", "Volume-weighted average price of the last 5 minutes")?,
-            vwap_deviation: gauge(
-                "gpu_charts_vwap_deviation",
-                "(last price - VWAP) / VWAP over the last 5 minutes",
-            )?,
+            vwap_deviation: gauge("gpu_charts_vwap_deviation", "(last price - VWAP) / VWAP over the last 5 minutes")?,
         })
     }
 
@@ -447,7 +434,9 @@ impl RecorderMetrics {
             flush_seconds: r.histogram("gpu_charts_flush_duration_seconds", flush).buckets(DISK_BUCKETS).register()?,
             sync_seconds: r.histogram("gpu_charts_sync_duration_seconds", sync).buckets(DISK_BUCKETS).register()?,
             write_errors: r.counter("gpu_charts_write_errors", errors).register()?,
-            disk_free_bytes: r.int_gauge("gpu_charts_disk_free_bytes", "Bytes free for the data directory").register()?,
+            disk_free_bytes: r
+                .int_gauge("gpu_charts_disk_free_bytes", "Bytes free for the data directory")
+                .register()?,
             disk_days_left: r.gauge("gpu_charts_disk_days_left", days).register()?,
         })
     }

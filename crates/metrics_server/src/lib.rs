@@ -31,22 +31,28 @@
 //! Beside the endpoint there are two pieces for programs that serve HTTP themselves: [`http_serve`], the accept loop
 //! with its limits, and [`HttpMetrics`], the middleware that counts and times requests.
 
+mod args;
+mod auth;
 pub mod build_info;
 mod encoding;
 mod endpoint;
 mod exposition;
 mod families;
+mod guard;
 mod health;
 mod http_metrics;
 mod limits;
 mod listen_addr;
 pub mod process;
 mod registry;
+mod reload;
 mod routes;
 mod scrape;
 mod serve;
 pub mod web_config;
 
+pub use args::{MetricsArgs, MetricsArgsError, SecuritySource};
+pub use auth::GuardMetrics;
 pub use encoding::{EncodeError, Encoder, Format, NameFilter};
 pub use endpoint::{Endpoint, EndpointBuilder};
 pub use exposition::{Exposition, OPENMETRICS_TEXT};
@@ -54,9 +60,11 @@ pub use families::{
     Builder, Counter, Family, FloatCounter, Gauge, Handle, Histogram, IntGauge, Metric, NativeBuckets, Samples,
     Selected, ShardedCounter,
 };
+pub use guard::{Guard, GuardBody, GuardFuture, GuardService, Policy};
 pub use health::{Component, Health, Liveness, Readiness};
 pub use http_metrics::{HttpMetrics, HttpMetricsBody, HttpMetricsFuture, HttpMetricsService};
 pub use limits::Limits;
 pub use listen_addr::{ListenAddr, ListenAddrError};
 pub use registry::{CallbackKind, RegisterError, Registry};
+pub use reload::{PrepareError, RELOAD_INTERVAL, ReloadError, ReloadHandle, ReloadMetrics, Reloader};
 pub use serve::{BindError, ConnectionObserver, PeerAddress, ServeError, http_bind, http_serve};

@@ -3,7 +3,9 @@
 use std::{sync::Arc, time::Duration};
 
 use column_store::{SeriesId, Table};
-use metrics_server::{ConnectionObserver, Counter, Family, Handle, Histogram, HttpMetrics, IntGauge, RegisterError, Registry};
+use metrics_server::{
+    ConnectionObserver, Counter, Family, Handle, Histogram, HttpMetrics, IntGauge, RegisterError, Registry,
+};
 
 use crate::{limits::Limits, symbol_labels::SymbolLabels};
 

@@ -3,7 +3,8 @@
 use std::{net::SocketAddr, path::PathBuf};
 
 use metrics_server::{
-    BindError, Component, Endpoint, Exposition, Health, ServeError, RegisterError, Registry, build_info, http_bind, http_serve, process,
+    BindError, Component, Endpoint, Exposition, Health, RegisterError, Registry, ServeError, build_info, http_bind,
+    http_serve, process,
 };
 use tokio::{
     net::TcpListener,
