@@ -36,7 +36,7 @@ pub(crate) fn labelled() {
         line(contender.name(), &[(cost, "ns")], ours);
     }
     let bare = AtomicU64::new(0);
-    line("floor: a bare atomic", &[(nanoseconds(|| drop(black_box(&bare).fetch_add(1, Relaxed))), "ns")], ours);
+    line("floor: a bare atomic", &[(nanoseconds(|| _ = black_box(&bare).fetch_add(1, Relaxed)), "ns")], ours);
 }
 
 /// Nanoseconds per increment of each of two threads that increment the same.
@@ -71,9 +71,9 @@ pub(crate) fn by_two_threads() {
     line("metrics_server, per thread", &[(ours, "ns")], ours);
     line("metrics_server, one cell", &[(contended(|| shared.inc()), "ns")], ours);
     let client = prometheus_client::metrics::counter::Counter::<u64>::default();
-    line("prometheus-client", &[(contended(|| drop(client.inc())), "ns")], ours);
+    line("prometheus-client", &[(contended(|| _ = client.inc()), "ns")], ours);
     let other = prometheus::IntCounter::new("busy", "One cell").expect("valid");
     line("prometheus", &[(contended(|| other.inc()), "ns")], ours);
     let bare = Arc::new(AtomicU64::new(0));
-    line("a bare atomic", &[(contended(|| drop(black_box(&bare).fetch_add(1, Relaxed))), "ns")], ours);
+    line("a bare atomic", &[(contended(|| _ = black_box(&bare).fetch_add(1, Relaxed)), "ns")], ours);
 }
