@@ -1,5 +1,6 @@
 //! The metrics of the program as one text.
 
+use crate::serve::connection_metrics::ConnectionMetrics;
 use prometheus_client::encoding::text;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
@@ -21,6 +22,7 @@ const SCRAPE_SECONDS: [f64; 12] = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005
 pub struct Exposition {
     registry: Arc<Registry>,
     metrics: ScrapeMetrics,
+    connections: ConnectionMetrics,
 }
 
 /// The registry could not be encoded; one of its collectors reported an error.
@@ -32,7 +34,8 @@ impl Exposition {
     /// Takes the registry, to which nothing can be added from here on, and adds the `metrics_server_*` metrics.
     pub fn new(mut registry: Registry) -> Self {
         let metrics = ScrapeMetrics::register(&mut registry);
-        Self { registry: Arc::new(registry), metrics }
+        let connections = ConnectionMetrics::register(&mut registry);
+        Self { registry: Arc::new(registry), metrics, connections }
     }
 
     /// Encodes all metrics as [OpenMetrics text](OPENMETRICS_TEXT), ending in `# EOF`.
@@ -57,9 +60,13 @@ impl Exposition {
     pub(crate) fn metrics(&self) -> &ScrapeMetrics {
         &self.metrics
     }
+
+    pub(crate) fn connections(&self) -> &ConnectionMetrics {
+        &self.connections
+    }
 }
 
-/// The metrics about scraping and about the connections scrapes come over.
+/// The metrics about scraping.
 #[derive(Clone, Debug)]
 pub(crate) struct ScrapeMetrics {
     duration_seconds: Histogram,
@@ -67,10 +74,6 @@ pub(crate) struct ScrapeMetrics {
     pub(crate) in_flight: Gauge,
     pub(crate) refused: Counter,
     pub(crate) errors: Counter,
-    pub(crate) connections: Gauge,
-    pub(crate) connections_refused: Counter,
-    pub(crate) connection_panics: Counter,
-    pub(crate) accept_errors: Counter,
 }
 
 impl ScrapeMetrics {
@@ -81,10 +84,6 @@ impl ScrapeMetrics {
             in_flight: Gauge::default(),
             refused: Counter::default(),
             errors: Counter::default(),
-            connections: Gauge::default(),
-            connections_refused: Counter::default(),
-            connection_panics: Counter::default(),
-            accept_errors: Counter::default(),
         };
         registry.register(
             "metrics_server_scrape_duration_seconds",
@@ -110,26 +109,6 @@ impl ScrapeMetrics {
             "metrics_server_scrape_errors",
             "Scrapes answered 500 because a metric could not be encoded",
             metrics.errors.clone(),
-        );
-        registry.register(
-            "metrics_server_connections",
-            "Open connections to the metrics endpoint",
-            metrics.connections.clone(),
-        );
-        registry.register(
-            "metrics_server_connections_refused",
-            "Connections to the metrics endpoint closed at once because too many were open",
-            metrics.connections_refused.clone(),
-        );
-        registry.register(
-            "metrics_server_connection_panics",
-            "Connections to the metrics endpoint that ended in a panic",
-            metrics.connection_panics.clone(),
-        );
-        registry.register(
-            "metrics_server_accept_errors",
-            "Failed attempts to accept a connection to the metrics endpoint, such as out of file descriptors",
-            metrics.accept_errors.clone(),
         );
         metrics
     }

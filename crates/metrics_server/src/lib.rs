@@ -44,12 +44,16 @@ pub mod process;
 mod routes;
 mod scrape;
 mod serve;
+pub mod tls;
 pub mod web_config;
 
-pub use endpoint::{Endpoint, EndpointBuilder};
+pub use endpoint::{Endpoint, EndpointBody, EndpointBuilder, EndpointService};
 pub use exposition::{EncodeError, Exposition, OPENMETRICS_TEXT};
 pub use health::{Component, Health, Liveness, Readiness};
 pub use http_metrics::{HttpMetrics, HttpMetricsBody, HttpMetricsFuture, HttpMetricsService};
 pub use limits::Limits;
-pub use listen_addr::{ListenAddr, ListenAddrError};
-pub use serve::{BindError, ConnectionObserver, PeerAddress, ServeError, http_bind, http_serve};
+pub use listen_addr::{ListenAddr, ListenAddrError, ListenSocket};
+pub use serve::{
+    BindError, ConnectionObserver, ConnectionTimeout, HandshakeFailure, Listener, PeerAddress, ServeError, http_bind,
+    http_bind_all, http_serve,
+};
