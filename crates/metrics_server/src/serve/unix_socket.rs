@@ -3,6 +3,7 @@
 use super::bind_error::BindError;
 use crate::listen_addr::ListenAddr;
 use rustix::fs::{Gid, chown};
+use rustix::net::SocketAddrUnix;
 use std::fs::{self, Metadata, Permissions};
 use std::io;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
@@ -26,6 +27,8 @@ pub(super) fn bind(
     group: Option<&str>,
 ) -> Result<(UnixListener, SocketFile), BindError> {
     let failed = |source| BindError::Listen { address: address.clone(), source };
+    // The temporary name is shorter, and nobody could connect to a name that is too long.
+    SocketAddrUnix::new(path).map_err(|error| failed(error.into()))?;
     let group = group.map(|name| group_id(address, name)).transpose()?;
     make_way(address, path)?;
 
@@ -71,7 +74,7 @@ fn make_way(address: &ListenAddr, path: &Path) -> Result<(), BindError> {
 }
 
 fn connect_at_once(path: &Path) -> io::Result<()> {
-    use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
+    use rustix::net::{AddressFamily, SocketFlags, SocketType, connect, socket_with};
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
     connect(&socket, &SocketAddrUnix::new(path)?)?;
