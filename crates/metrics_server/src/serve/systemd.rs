@@ -98,6 +98,7 @@ fn listener(address: &ListenAddr, Passed { name, socket }: Passed) -> Result<Lis
     })
 }
 
+#[derive(Clone, Copy)]
 enum Kind {
     Tcp,
     Unix,

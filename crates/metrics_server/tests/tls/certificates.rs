@@ -1,7 +1,7 @@
 //! An authority and certificates for each test, as PEM.
 
 use metrics_server::web_config::{ClientAuth, Pem, Secret, TlsConfig, TlsVersion};
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, SanType};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, SanType};
 
 pub(crate) struct Authority(CertifiedIssuer<'static, KeyPair>);
 
@@ -13,6 +13,8 @@ pub(crate) struct Identity {
 impl Authority {
     pub(crate) fn new() -> Self {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
+        // OpenSSL takes a certificate for self-signed if its subject and its issuer have the same name.
+        params.distinguished_name.push(DnType::CommonName, "authority of a test");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
     }
