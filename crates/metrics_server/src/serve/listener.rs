@@ -9,6 +9,7 @@ use crate::listen_addr::{ListenAddr, ListenSocket};
 use crate::tls::ServerTls;
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::{AsFd, BorrowedFd};
 use tokio::net::{TcpListener, UnixListener};
 
 /// A socket that clients can connect to; [`http_serve`](crate::http_serve) answers them.
@@ -80,6 +81,15 @@ impl Listener {
                 let pid = credentials.as_ref().and_then(tokio::net::unix::UCred::pid);
                 Ok((Socket::Unix(stream), PeerAddress::Unix { uid, pid }))
             }
+        }
+    }
+}
+
+impl AsFd for Listener {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match &self.accepting {
+            Accepting::Tcp(listener) => listener.as_fd(),
+            Accepting::Unix(listener) => listener.as_fd(),
         }
     }
 }

@@ -9,7 +9,6 @@ use std::io;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
 use tokio::net::{UnixListener, UnixSocket};
 
 /// Connections that wait to be accepted; what tokio takes for TCP, and the kernel's own limit may be lower.
@@ -33,7 +32,7 @@ pub(super) fn bind(
     make_way(address, path)?;
 
     let socket = UnixSocket::new_stream().map_err(failed)?;
-    let temporary = Temporary(temporary_name(path));
+    let temporary = Temporary(temporary_name(path).map_err(failed)?);
     socket.bind(&temporary.0).map_err(failed)?;
     if let Some(group) = group {
         let permissions = |source: rustix::io::Errno| permissions_error(address, "group", source.into());
@@ -82,11 +81,12 @@ fn connect_at_once(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// A name beside `path` that no other program takes, and short: there is room for 107 bytes of path.
-fn temporary_name(path: &Path) -> PathBuf {
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    let next = NEXT.fetch_add(1, Ordering::Relaxed);
-    path.with_file_name(format!(".{:x}.{next:x}", std::process::id()))
+/// A name beside `path` that no other program takes, and short: there is room for 107 bytes of path. It is random,
+/// because in containers all programs have the same process number, and a killed one may have left its file.
+fn temporary_name(path: &Path) -> io::Result<PathBuf> {
+    let mut random = [0; 4];
+    aws_lc_rs::rand::fill(&mut random).map_err(|_| io::Error::other("the system gives no random numbers"))?;
+    Ok(path.with_file_name(format!(".{:08x}", u32::from_ne_bytes(random))))
 }
 
 /// Removes a socket under its temporary name, unless it has been moved on.
