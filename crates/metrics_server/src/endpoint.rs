@@ -1,16 +1,46 @@
 //! `/metrics`, `/health` and `/ready` on their own listeners.
 
-use crate::exposition::{Exposition, ScrapeMetrics};
+use crate::exposition::Exposition;
 use crate::health::Health;
 use crate::limits::Limits;
-use crate::listen_addr::ListenAddr;
+use crate::listen_addr::{ListenAddr, ListenSocket};
 use crate::routes::routes;
 use crate::scrape::Scraper;
-use crate::serve::{BindError, ConnectionObserver, ServeError, http_bind, http_serve};
+use crate::serve::{BindError, Listener, ServeError, http_bind_all, http_serve};
+use crate::tls::ServerTls;
+use http::{Request, Response};
+use hyper::body::Incoming;
+use std::convert::Infallible;
+use std::fmt;
 use std::net::SocketAddr;
-use tokio::net::TcpListener;
+use std::sync::Arc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tower::ServiceExt;
+use tower::util::BoxCloneSyncService;
+
+mod body;
+
+pub use body::EndpointBody;
+
+/// What answers the requests of an [`Endpoint`]: its three paths, and what is laid around them.
+pub type EndpointService = BoxCloneSyncService<Request<Incoming>, Response<EndpointBody>, Infallible>;
+
+/// What is laid around the service of an endpoint; from the innermost outwards.
+#[derive(Clone, Default)]
+struct Layers(Vec<Arc<dyn Fn(EndpointService) -> EndpointService + Send + Sync>>);
+
+impl Layers {
+    fn around(&self, service: EndpointService) -> EndpointService {
+        self.0.iter().fold(service, |service, layer| layer(service))
+    }
+}
+
+impl fmt::Debug for Layers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Layers").field(&self.0.len()).finish()
+    }
+}
 
 /// An endpoint whose sockets are open; [`serve`](Self::serve) answers on them.
 #[derive(Debug)]
@@ -19,7 +49,8 @@ pub struct Endpoint {
     exposition: Exposition,
     health: Health,
     limits: Limits,
-    listeners: Vec<(SocketAddr, TcpListener)>,
+    listeners: Vec<Listener>,
+    layers: Layers,
 }
 
 /// What an [`Endpoint`] is made from.
@@ -30,17 +61,32 @@ pub struct EndpointBuilder {
     health: Health,
     limits: Limits,
     addresses: Vec<ListenAddr>,
+    tls: Option<ServerTls>,
+    layers: Layers,
 }
 
 impl Endpoint {
     /// Starts with the default limits and no address.
     pub fn builder(exposition: Exposition, health: Health) -> EndpointBuilder {
-        EndpointBuilder { exposition, health, limits: Limits::default(), addresses: Vec::new() }
+        EndpointBuilder {
+            exposition,
+            health,
+            limits: Limits::default(),
+            addresses: Vec::new(),
+            tls: None,
+            layers: Layers::default(),
+        }
     }
 
     /// The addresses of the TCP listeners, in the order they were given, with the ports the system chose for port 0.
     pub fn local_addrs(&self) -> Vec<SocketAddr> {
-        self.listeners.iter().map(|(address, _)| *address).collect()
+        self.listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect()
+    }
+
+    /// The addresses of all listeners, in the order they were given and `systemd` last; as they are, with the ports
+    /// the system chose and the sockets that systemd passed.
+    pub fn listen_addrs(&self) -> Vec<ListenAddr> {
+        self.listeners.iter().map(|listener| listener.address().clone()).collect()
     }
 
     /// Answers requests until `shutdown` is cancelled, then lets those under way finish within [`Limits::drain`].
@@ -53,19 +99,18 @@ impl Endpoint {
         // A child: when one listener breaks, the others must drain, but it is not ours to stop the whole program.
         let shutdown = shutdown.child_token();
         let mut loops = JoinSet::new();
-        for (address, listener) in self.listeners {
-            let service = warp::service(routes(scraper.clone(), self.health.clone()));
-            let observer = self.exposition.metrics().clone();
+        let service = warp::service(routes(scraper, self.health));
+        let service = ServiceExt::<Request<Incoming>>::map_response(service, |answer| answer.map(EndpointBody::new));
+        let service = self.layers.around(BoxCloneSyncService::new(service));
+        for listener in self.listeners {
+            let (service, observer) = (service.clone(), self.exposition.connections().clone());
             let (limits, shutdown) = (self.limits.clone(), shutdown.clone());
-            loops.spawn(async move {
-                let served = http_serve(listener, service, &limits, observer, shutdown).await;
-                (address, served)
-            });
+            loops.spawn(async move { http_serve(listener, service, &limits, observer, shutdown).await });
         }
         let mut result = Ok(());
         while let Some(ended) = loops.join_next().await {
             let served = match ended {
-                Ok((_, served)) => served,
+                Ok(served) => served,
                 Err(source) => Err(ServeError::Died { source }),
             };
             if result.is_ok() && served.is_err() {
@@ -90,6 +135,23 @@ impl EndpointBuilder {
         self
     }
 
+    /// Asks for TLS on all listeners but those marked `plain`. A handle that is kept can be
+    /// [replaced](ServerTls::replace) while the endpoint serves.
+    pub fn tls(mut self, tls: ServerTls) -> Self {
+        self.tls = Some(tls);
+        self
+    }
+
+    /// Lays something around the service that answers: to refuse requests, or to add headers. What is laid later is
+    /// further out and sees requests first. Requests carry the [`PeerAddress`](crate::PeerAddress).
+    pub fn layer<F>(mut self, layer: F) -> Self
+    where
+        F: Fn(EndpointService) -> EndpointService + Send + Sync + 'static,
+    {
+        self.layers.0.push(Arc::new(layer));
+        self
+    }
+
     /// Opens the sockets. From here on clients can connect; they are answered once the endpoint is served.
     ///
     /// # Errors
@@ -99,62 +161,19 @@ impl EndpointBuilder {
         if self.addresses.is_empty() {
             return Err(BindError::NoAddress);
         }
-        let mut listeners = Vec::with_capacity(self.addresses.len());
-        for address in &self.addresses {
-            let listener = http_bind(address).await?;
-            let local =
-                listener.local_addr().map_err(|source| BindError::Listen { address: address.clone(), source })?;
-            tracing::info!(address = %local, service = self.health.service(), "metrics endpoint listens");
-            listeners.push((local, listener));
+        let mut addresses: Vec<&ListenAddr> = self.addresses.iter().collect();
+        // Takes the sockets that are left, and can be given anywhere.
+        addresses.sort_by_key(|address| matches!(address.socket, ListenSocket::Systemd { name: None }));
+        let mut listeners = Vec::with_capacity(addresses.len());
+        for address in addresses {
+            for listener in http_bind_all(address).await? {
+                let listener = listener.tls(self.tls.clone());
+                let (address, tls) = (listener.address(), listener.has_tls());
+                tracing::info!(%address, tls, service = self.health.service(), "metrics endpoint listens");
+                listeners.push(listener);
+            }
         }
-        Ok(Endpoint { exposition: self.exposition, health: self.health, limits: self.limits, listeners })
-    }
-}
-
-impl ConnectionObserver for ScrapeMetrics {
-    fn opened(&self) {
-        self.connections.inc();
-    }
-
-    fn closed(&self) {
-        self.connections.dec();
-    }
-
-    fn refused(&self) {
-        self.connections_refused.inc();
-    }
-
-    fn panicked(&self) {
-        self.connection_panics.inc();
-    }
-
-    fn accept_failed(&self) {
-        self.accept_errors.inc();
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_happens_to_connections_is_counted() {
-        let exposition = Exposition::new(prometheus_client::registry::Registry::default());
-        let observer = exposition.metrics();
-        observer.opened();
-        observer.opened();
-        observer.closed();
-        (0..2).for_each(|_| observer.refused());
-        (0..3).for_each(|_| observer.panicked());
-        (0..4).for_each(|_| observer.accept_failed());
-        let text = exposition.encode().unwrap();
-        for sample in [
-            "metrics_server_connections 1",
-            "metrics_server_connections_refused_total 2",
-            "metrics_server_connection_panics_total 3",
-            "metrics_server_accept_errors_total 4",
-        ] {
-            assert!(text.lines().any(|line| line == sample), "no {sample} in {text}");
-        }
+        let Self { exposition, health, limits, layers, .. } = self;
+        Ok(Endpoint { exposition, health, limits, listeners, layers })
     }
 }

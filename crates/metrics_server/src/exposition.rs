@@ -2,6 +2,7 @@
 
 use crate::encoding::{EncodeError, Encoder, Format, NameFilter};
 use crate::registry::Registry;
+use crate::serve::connection_metrics::ConnectionMetrics;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
@@ -23,6 +24,7 @@ const SCRAPE_SECONDS: [f64; 12] = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005
 pub struct Exposition {
     registry: Arc<Registry>,
     metrics: ScrapeMetrics,
+    connections: ConnectionMetrics,
 }
 
 impl Exposition {
@@ -31,7 +33,8 @@ impl Exposition {
     pub fn new(registry: impl Into<Registry>) -> Self {
         let mut registry = registry.into();
         let metrics = ScrapeMetrics::register(registry.client());
-        Self { registry: Arc::new(registry), metrics }
+        let connections = ConnectionMetrics::register(registry.client());
+        Self { registry: Arc::new(registry), metrics, connections }
     }
 
     /// Starts a document of all metrics, or of those that `names` asks for. Quick: the work is done by
@@ -73,9 +76,13 @@ impl Exposition {
     pub(crate) fn registry(&self) -> &Registry {
         &self.registry
     }
+
+    pub(crate) fn connections(&self) -> &ConnectionMetrics {
+        &self.connections
+    }
 }
 
-/// The metrics about scraping and about the connections scrapes come over.
+/// The metrics about scraping.
 #[derive(Clone, Debug)]
 pub(crate) struct ScrapeMetrics {
     duration_seconds: Histogram,
@@ -83,10 +90,6 @@ pub(crate) struct ScrapeMetrics {
     pub(crate) in_flight: Gauge,
     pub(crate) refused: Counter,
     pub(crate) errors: Counter,
-    pub(crate) connections: Gauge,
-    pub(crate) connections_refused: Counter,
-    pub(crate) connection_panics: Counter,
-    pub(crate) accept_errors: Counter,
 }
 
 impl ScrapeMetrics {
@@ -103,10 +106,6 @@ impl ScrapeMetrics {
             in_flight: Gauge::default(),
             refused: Counter::default(),
             errors: Counter::default(),
-            connections: Gauge::default(),
-            connections_refused: Counter::default(),
-            connection_panics: Counter::default(),
-            accept_errors: Counter::default(),
         };
         registry.register(
             "metrics_server_scrape_duration_seconds",
@@ -132,26 +131,6 @@ impl ScrapeMetrics {
             "metrics_server_scrape_errors",
             "Scrapes answered 500 because a metric could not be encoded",
             metrics.errors.clone(),
-        );
-        registry.register(
-            "metrics_server_connections",
-            "Open connections to the metrics endpoint",
-            metrics.connections.clone(),
-        );
-        registry.register(
-            "metrics_server_connections_refused",
-            "Connections to the metrics endpoint closed at once because too many were open",
-            metrics.connections_refused.clone(),
-        );
-        registry.register(
-            "metrics_server_connection_panics",
-            "Connections to the metrics endpoint that ended in a panic",
-            metrics.connection_panics.clone(),
-        );
-        registry.register(
-            "metrics_server_accept_errors",
-            "Failed attempts to accept a connection to the metrics endpoint, such as out of file descriptors",
-            metrics.accept_errors.clone(),
         );
         metrics
     }

@@ -49,12 +49,13 @@ mod reload;
 mod routes;
 mod scrape;
 mod serve;
+pub mod tls;
 pub mod web_config;
 
 pub use args::{MetricsArgs, MetricsArgsError, SecuritySource};
 pub use auth::GuardMetrics;
 pub use encoding::{EncodeError, Encoder, Format, NameFilter};
-pub use endpoint::{Endpoint, EndpointBuilder};
+pub use endpoint::{Endpoint, EndpointBody, EndpointBuilder, EndpointService};
 pub use exposition::{Exposition, OPENMETRICS_TEXT};
 pub use families::{
     Builder, Counter, Family, FloatCounter, Gauge, Handle, Histogram, IntGauge, Metric, NativeBuckets, Samples,
@@ -64,7 +65,10 @@ pub use guard::{Guard, GuardBody, GuardFuture, GuardService, Policy};
 pub use health::{Component, Health, Liveness, Readiness};
 pub use http_metrics::{HttpMetrics, HttpMetricsBody, HttpMetricsFuture, HttpMetricsService};
 pub use limits::Limits;
-pub use listen_addr::{ListenAddr, ListenAddrError};
+pub use listen_addr::{ListenAddr, ListenAddrError, ListenSocket};
 pub use registry::{CallbackKind, RegisterError, Registry};
 pub use reload::{PrepareError, RELOAD_INTERVAL, ReloadError, ReloadHandle, ReloadMetrics, Reloader};
-pub use serve::{BindError, ConnectionObserver, PeerAddress, ServeError, http_bind, http_serve};
+pub use serve::{
+    BindError, ConnectionObserver, ConnectionTimeout, HandshakeFailure, Listener, PeerAddress, ServeError, http_bind,
+    http_bind_all, http_serve,
+};

@@ -19,18 +19,36 @@ pub struct Limits {
     /// may open, which recording needs too.
     pub connections: usize,
 
-    /// How long a client may take to send a request's headers, counted from the connection's opening or from the end
-    /// of the previous response (default 20 s). It therefore is also how long an idle connection is kept.
+    /// How long a client may take for its part of a TLS handshake (default 10 s).
     ///
-    /// Longer than Prometheus' usual interval of 15 s, so that a scraper keeps its connection; short enough that
-    /// clients which send a byte now and then do not hold places for long.
+    /// A handshake is two round trips; 10 s is for the worst of links. A client that never says anything holds its
+    /// place for no longer.
+    pub tls_handshake: Duration,
+
+    /// How long a client may take to send a request's headers (default 20 s), counted from their first byte, and for
+    /// the first request from the connection's opening.
+    ///
+    /// Short enough that clients which send a byte now and then do not hold places for long.
     pub header_read: Duration,
+
+    /// How long a connection without a request under way is kept (default 75 s).
+    ///
+    /// Longer than a scrape interval of a minute, so that a scraper keeps its connection and need not shake hands
+    /// each time. Over HTTP/2 it is also the time to send the headers of any request but the first.
+    pub idle: Duration,
 
     /// How long a client may refuse to take a single byte of a response before it is cut off (default 30 s).
     ///
     /// It bounds the time without any progress, not the transfer: a slow download that advances goes on. Without it a
-    /// client that asks and never reads keeps the whole response in memory.
+    /// client that asks and never reads keeps the whole response in memory. Over HTTP/2 it also bounds the time for
+    /// the client to make room for 16 KiB of a response.
     pub write_stall: Duration,
+
+    /// Requests under way at once on one HTTP/2 connection (default 32).
+    ///
+    /// With [`connections`](Self::connections) it bounds the requests of a flood; a page of charts asks for a dozen
+    /// things at once.
+    pub http2_streams: u32,
 
     /// Largest request head, and the response bytes held for one connection, in bytes (default 64 KiB; values below
     /// 8 KiB count as 8 KiB, which is the least the HTTP parser works with).
@@ -56,8 +74,11 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             connections: 256,
+            tls_handshake: Duration::from_secs(10),
             header_read: Duration::from_secs(20),
+            idle: Duration::from_secs(75),
             write_stall: Duration::from_secs(30),
+            http2_streams: 32,
             connection_buffer_bytes: 64 * 1024,
             drain: Duration::from_secs(5),
             scrapes_in_flight: 4,

@@ -3,83 +3,49 @@
 //! Written here rather than taken from a framework because those bound neither how long a client may take to send its
 //! headers nor how many connections it may open, and end the program when a port is taken.
 
+mod activity;
+mod bind_error;
 mod connection;
+pub(crate) mod connection_metrics;
+mod handshake;
+mod http_connection;
+mod listener;
 mod log_gate;
+mod observer;
+mod peer_address;
+mod socket;
+mod systemd;
+mod unix_socket;
+mod watched;
 mod write_stall;
 
 use crate::limits::Limits;
 use crate::listen_addr::ListenAddr;
-use connection::{BoxError, Connection};
+use crate::tls::ServerTls;
+use connection::Connection;
 use http::{Request, Response};
 use http_body::Body;
 use hyper::body::Incoming;
 use log_gate::LogGate;
+use socket::Socket;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tower::Service;
 
+pub use bind_error::BindError;
+pub(crate) use connection::BoxError;
+pub use listener::{Listener, http_bind, http_bind_all};
+pub use observer::{ConnectionObserver, ConnectionTimeout, HandshakeFailure};
+pub use peer_address::PeerAddress;
+
 /// How long accepting rests after an error. Out of file descriptors, the pending connection stays in the queue and
 /// accept would fail again at once; this is short for a client and long for a processor.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
-
-/// The other end of a connection; every request served by [`http_serve`] carries it as an extension.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum PeerAddress {
-    /// A TCP client, or the proxy before it.
-    Tcp(SocketAddr),
-}
-
-impl PeerAddress {
-    /// The IP address, where the connection has one.
-    pub fn ip(&self) -> Option<IpAddr> {
-        match self {
-            Self::Tcp(address) => Some(address.ip()),
-        }
-    }
-}
-
-/// Hears what happens to connections, in order to count it. All methods do nothing by default, and must be quick.
-///
-/// `()` is the observer that does not care.
-pub trait ConnectionObserver: Send + Sync + 'static {
-    /// A connection is going to be served.
-    fn opened(&self) {}
-    /// A connection that was opened has ended, however that came.
-    fn closed(&self) {}
-    /// A connection was closed at once because [`Limits::connections`] were open.
-    fn refused(&self) {}
-    /// The service panicked; the connection it happened on is closed, the others go on.
-    fn panicked(&self) {}
-    /// Accepting failed, such as for want of file descriptors; it is tried again.
-    fn accept_failed(&self) {}
-}
-
-impl ConnectionObserver for () {}
-
-/// Why an endpoint could not listen.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum BindError {
-    /// An address that cannot be listened on: taken, not of this host, or not permitted.
-    #[error("cannot listen on {address}")]
-    Listen {
-        /// The address as it was given.
-        address: ListenAddr,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// The endpoint was given nothing to listen on.
-    #[error("no address to listen on")]
-    NoAddress,
-}
 
 /// Why serving ended before it was asked to.
 #[derive(Debug, thiserror::Error)]
@@ -89,7 +55,7 @@ pub enum ServeError {
     #[error("cannot accept connections on {address}")]
     Listener {
         /// Where it listened.
-        address: SocketAddr,
+        address: ListenAddr,
         /// What the system said.
         source: io::Error,
     },
@@ -101,20 +67,8 @@ pub enum ServeError {
     },
 }
 
-/// Opens a listening socket for [`http_serve`], with `SO_REUSEADDR`, so that a restarted program gets its port back
-/// while old connections linger. Of a name with several addresses the first that works is taken.
-///
-/// # Errors
-///
-/// [`BindError::Listen`] names the address and what the system said.
-pub async fn http_bind(address: &ListenAddr) -> Result<TcpListener, BindError> {
-    let ListenAddr::Tcp { host, port } = address;
-    // tokio sets SO_REUSEADDR here on Unix.
-    let bound = TcpListener::bind((host.as_str(), *port)).await;
-    bound.map_err(|source| BindError::Listen { address: address.clone(), source })
-}
-
-/// Serves HTTP/1.1 on `listener` until `shutdown` is cancelled.
+/// Serves HTTP on `listener` until `shutdown` is cancelled: HTTP/1.1, over TLS if the listener [has it](Listener::tls),
+/// and there HTTP/2 with the clients that agree on it.
 ///
 /// Each connection is a task with a clone of `service`; its requests carry the [`PeerAddress`] as an extension. After
 /// the cancellation nothing is accepted, idle connections close, requests under way may finish within
@@ -126,7 +80,7 @@ pub async fn http_bind(address: &ListenAddr) -> Result<TcpListener, BindError> {
 /// [`ServeError::Listener`] if the listening socket is unusable. Errors that pass, such as too many open files, are
 /// waited out, and what happens on one connection never ends the loop.
 pub async fn http_serve<S, B, O>(
-    listener: TcpListener,
+    listener: impl Into<Listener>,
     service: S,
     limits: &Limits,
     observer: O,
@@ -141,8 +95,9 @@ where
     B::Error: Into<BoxError>,
     O: ConnectionObserver,
 {
-    let address = listener.local_addr().map_err(|source| unusable(&listener, source))?;
-    let mut accept_loop = AcceptLoop::new(address, limits, observer);
+    let listener = listener.into();
+    let address = listener.address().clone();
+    let mut accept_loop = AcceptLoop::new(&listener, limits, observer);
     let result = loop {
         // Ended connections first, so that panics are seen soon and the set does not grow.
         tokio::select! {
@@ -150,7 +105,7 @@ where
             () = shutdown.cancelled() => break Ok(()),
             Some(ended) = accept_loop.connections.join_next() => accept_loop.ended(ended),
             accepted = listener.accept() => match accepted {
-                Ok((stream, peer)) => accept_loop.accepted(stream, peer, &service, &shutdown),
+                Ok((socket, peer)) => accept_loop.accepted(socket, peer, &service, &shutdown),
                 Err(source) if is_permanent(&source) => break Err(ServeError::Listener { address, source }),
                 Err(error) => {
                     accept_loop.accept_failed(&error);
@@ -164,11 +119,6 @@ where
     result
 }
 
-fn unusable(listener: &TcpListener, source: io::Error) -> ServeError {
-    let unspecified = SocketAddr::from(([0, 0, 0, 0], 0));
-    ServeError::Listener { address: listener.local_addr().unwrap_or(unspecified), source }
-}
-
 /// Whether accept can never succeed again: the descriptor is closed, no socket, or not listening. Everything else
 /// passes, or is about a single connection.
 fn is_permanent(error: &io::Error) -> bool {
@@ -178,7 +128,8 @@ fn is_permanent(error: &io::Error) -> bool {
 
 /// The connections of one listener.
 struct AcceptLoop<O> {
-    address: SocketAddr,
+    address: ListenAddr,
+    tls: Option<ServerTls>,
     limits: Limits,
     observer: Arc<O>,
     places: Arc<Semaphore>,
@@ -188,9 +139,10 @@ struct AcceptLoop<O> {
 }
 
 impl<O: ConnectionObserver> AcceptLoop<O> {
-    fn new(address: SocketAddr, limits: &Limits, observer: O) -> Self {
+    fn new(listener: &Listener, limits: &Limits, observer: O) -> Self {
         Self {
-            address,
+            address: listener.address().clone(),
+            tls: listener.tls_in_use().cloned(),
             places: Arc::new(Semaphore::new(limits.connections.min(Semaphore::MAX_PERMITS))),
             limits: limits.clone(),
             observer: Arc::new(observer),
@@ -200,7 +152,7 @@ impl<O: ConnectionObserver> AcceptLoop<O> {
         }
     }
 
-    fn accepted<S, B>(&mut self, stream: TcpStream, peer: SocketAddr, service: &S, shutdown: &CancellationToken)
+    fn accepted<S, B>(&mut self, socket: Socket, peer: PeerAddress, service: &S, shutdown: &CancellationToken)
     where
         S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
         S::Future: Send + 'static,
@@ -211,7 +163,7 @@ impl<O: ConnectionObserver> AcceptLoop<O> {
     {
         let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
             // Closing at once tells the client; left in the queue it would wait for its own timeout.
-            drop(stream);
+            drop(socket);
             self.observer.refused();
             if let Some(unlogged) = self.refusals.pass() {
                 let connections = self.limits.connections;
@@ -220,8 +172,15 @@ impl<O: ConnectionObserver> AcceptLoop<O> {
             return;
         };
         let opened = Opened::new(Arc::clone(&self.observer));
-        let connection = Connection::new(stream, PeerAddress::Tcp(peer), &self.limits);
-        let serve = connection.serve(service.clone(), shutdown.clone());
+        let connection = Connection {
+            socket,
+            peer,
+            tls: self.tls.clone(),
+            limits: self.limits.clone(),
+            observer: Arc::clone(&self.observer),
+            shutdown: shutdown.clone(),
+        };
+        let serve = connection.serve(service.clone());
         self.connections.spawn(async move {
             let _held_while_open = (place, opened);
             serve.await;

@@ -3,13 +3,10 @@
 use std::{net::SocketAddr, path::PathBuf};
 
 use metrics_server::{
-    BindError, Component, Endpoint, Exposition, Health, RegisterError, Registry, ServeError, build_info, http_bind,
-    http_serve, process,
+    BindError, Component, Endpoint, Exposition, Health, Listener, RegisterError, Registry, ServeError, build_info,
+    http_bind, http_serve, process,
 };
-use tokio::{
-    net::TcpListener,
-    task::{JoinError, JoinSet},
-};
+use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tower::Layer as _;
 
@@ -21,7 +18,7 @@ const SERVICE: &str = "gpu-charts-server";
 /// A server whose sockets are open; [`run`](Server::run) answers on them.
 #[must_use = "a server answers nobody before it runs"]
 pub struct Server {
-    data: TcpListener,
+    data: Listener,
     data_addr: SocketAddr,
     endpoint: Endpoint,
     api: Api,

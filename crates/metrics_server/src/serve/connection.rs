@@ -1,49 +1,51 @@
-//! One connection: HTTP on a stream, until either side is done.
+//! One connection: a TLS handshake if there is to be one, and HTTP until either side is done.
 
-use super::PeerAddress;
+use super::activity::{Activity, later};
+use super::handshake::handshake;
+use super::http_connection::{GracefulEnd, Protocol, http1, http2};
+use super::observer::{ConnectionObserver, ConnectionTimeout};
+use super::peer_address::PeerAddress;
+use super::socket::Socket;
+use super::watched::{WatchedBody, WatchedInput};
 use super::write_stall::WriteStall;
 use crate::limits::Limits;
+use crate::tls::ServerTls;
 use http::{Request, Response};
 use http_body::Body;
 use hyper::body::Incoming;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
+use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
-use std::pin::pin;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tower::{Service, ServiceExt};
 
 /// The error of a service or a body, as the HTTP implementation takes it.
-pub(super) type BoxError = Box<dyn std::error::Error + Send + Sync>;
+pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// The least buffer the HTTP parser accepts, in bytes; it panics below.
-const BUFFER_BYTES_MIN: usize = 8192;
+/// How long a client may take to hang up once it was told that the connection ends. HTTP/2 asks for an answer to
+/// that, so that no request crosses it; a client that is alive gives it in one round trip.
+const FAREWELL: Duration = Duration::from_secs(1);
 
-/// A stream that is going to be served.
-pub(super) struct Connection {
-    stream: TcpStream,
-    peer: PeerAddress,
-    write_stall: Duration,
-    http: auto::Builder<TokioExecutor>,
+/// A connection that is going to be served.
+pub(super) struct Connection<O> {
+    pub(super) socket: Socket,
+    pub(super) peer: PeerAddress,
+    pub(super) tls: Option<ServerTls>,
+    pub(super) limits: Limits,
+    pub(super) observer: Arc<O>,
+    pub(super) shutdown: CancellationToken,
 }
 
-impl Connection {
-    pub(super) fn new(stream: TcpStream, peer: PeerAddress, limits: &Limits) -> Self {
-        // Restricted to HTTP/1 on purpose: the builder would otherwise wait without any timeout for the bytes that
-        // tell the versions apart, and a client that sends none would stay for ever.
-        let mut http = auto::Builder::new(TokioExecutor::new()).http1_only();
-        http.http1()
-            .timer(TokioTimer::new())
-            .header_read_timeout(limits.header_read)
-            .max_buf_size(limits.connection_buffer_bytes.max(BUFFER_BYTES_MIN));
-        Self { stream, peer, write_stall: limits.write_stall, http }
-    }
-
-    /// Answers requests until the client is done, a limit is reached, or `shutdown` is cancelled and the request
+impl<O: ConnectionObserver> Connection<O> {
+    /// Answers requests until the client is done, a limit is reached, or the shutdown is asked for and the request
     /// under way is answered.
-    pub(super) async fn serve<S, B>(self, service: S, shutdown: CancellationToken)
+    pub(super) async fn serve<S, B>(self, service: S)
     where
         S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
         S::Future: Send + 'static,
@@ -52,26 +54,146 @@ impl Connection {
         B::Data: Send,
         B::Error: Into<BoxError>,
     {
-        let peer = self.peer;
-        // Answers are written whole; waiting for more would only delay the last packet. A failure means the client
-        // is gone already, which the first read tells as well.
-        let _ = self.stream.set_nodelay(true);
-        let service = service.map_request(move |mut request: Request<Incoming>| {
-            request.extensions_mut().insert(peer);
-            request
-        });
-        let io = TokioIo::new(WriteStall::new(self.stream, self.write_stall));
-        let mut connection = pin!(self.http.serve_connection(io, TowerToHyperService::new(service)));
-        let ended = tokio::select! {
-            ended = connection.as_mut() => ended,
-            () = shutdown.cancelled() => {
-                connection.as_mut().graceful_shutdown();
-                connection.await
+        self.socket.send_at_once();
+        let activity = Activity::new();
+        let stream = WriteStall::new(self.socket, self.limits.write_stall, activity.clone());
+        let session = Session { peer: self.peer, limits: self.limits, activity, shutdown: self.shutdown };
+        let timeout = match self.tls {
+            None => session.serve(stream, Protocol::Http1, service).await,
+            Some(tls) => {
+                let shaken = tokio::select! {
+                    shaken = handshake(stream, &tls, session.limits.tls_handshake) => shaken,
+                    () = session.shutdown.cancelled() => return,
+                };
+                match shaken {
+                    // The time for the first request starts now.
+                    Ok((stream, protocol)) => session.afresh().serve(stream, protocol, service).await,
+                    Err((failure, error)) => {
+                        self.observer.handshake_failed(failure);
+                        tracing::debug!(peer = %session.peer, reason = failure.as_str(), %error, "no TLS handshake");
+                        return;
+                    }
+                }
             }
         };
-        // Clients that hang up, time out or speak nonsense are their own affair.
-        if let Err(error) = ended {
-            tracing::debug!(?peer, %error, "connection ended early");
+        if let Some(timeout) = timeout {
+            self.observer.timed_out(timeout);
         }
     }
+}
+
+/// What is known about a connection once bytes of HTTP can flow.
+struct Session {
+    peer: PeerAddress,
+    limits: Limits,
+    activity: Activity,
+    shutdown: CancellationToken,
+}
+
+impl Session {
+    fn afresh(self) -> Self {
+        self.activity.opened();
+        self
+    }
+
+    /// Serves until the end, and says what took too long if that was the reason for it.
+    async fn serve<IO, S, B>(self, stream: IO, protocol: Protocol, service: S) -> Option<ConnectionTimeout>
+    where
+        IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
+        S::Future: Send + 'static,
+        S::Error: Into<BoxError>,
+        B: Body + Send + 'static,
+        B::Data: Send,
+        B::Error: Into<BoxError>,
+    {
+        let (peer, activity) = (self.peer, self.activity.clone());
+        let service = tower::service_fn(move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(peer);
+            let under_way = activity.request();
+            let answer = service.clone().oneshot(request);
+            async move {
+                let response = answer.await?;
+                Ok::<_, S::Error>(response.map(|body| match protocol {
+                    Protocol::Http1 => WatchedBody::whole(body, under_way),
+                    Protocol::Http2 => WatchedBody::in_parts(body, under_way),
+                }))
+            }
+        });
+        // Frames of HTTP/2 need not belong to a request, so that they say nothing; there a client has the time of an
+        // idle one to complete its headers.
+        let input = (protocol == Protocol::Http1).then(|| self.activity.clone());
+        let io = TokioIo::new(WatchedInput::new(stream, input));
+        let service = TowerToHyperService::new(service);
+        let (ended, timeout) = match protocol {
+            Protocol::Http1 => self.watch(pin!(http1(&self.limits).serve_connection(io, service))).await,
+            Protocol::Http2 => self.watch(pin!(http2(&self.limits).serve_connection(io, service))).await,
+        };
+        // Clients that hang up or speak nonsense are their own affair.
+        if let Some(Err(error)) = ended {
+            tracing::debug!(%peer, %error, "connection ended early");
+        }
+        timeout.or(self.activity.has_stalled().then_some(ConnectionTimeout::WriteStall))
+    }
+
+    /// Drives a connection to its end, or to the point where it is to be cut.
+    async fn watch<C>(&self, mut connection: Pin<&mut C>) -> (Option<hyper::Result<()>>, Option<ConnectionTimeout>)
+    where
+        C: Future<Output = hyper::Result<()>> + GracefulEnd,
+    {
+        let mut shutdown = pin!(self.shutdown.cancelled());
+        let mut timer = pin!(sleep_until(Instant::now()));
+        let mut timeout = None;
+        // Since when the client has known that the connection ends.
+        let mut ending: Option<Instant> = None;
+        poll_fn(|cx| {
+            if ending.is_none() && shutdown.as_mut().poll(cx).is_ready() {
+                ending = Some(Instant::now());
+                connection.as_mut().end();
+            }
+            loop {
+                if let Poll::Ready(ended) = connection.as_mut().poll(cx) {
+                    return Poll::Ready((Some(ended), timeout));
+                }
+                match ready!(self.overdue(ending, timer.as_mut(), cx)) {
+                    Overdue::Timeout(ConnectionTimeout::Idle) => {
+                        timeout = Some(ConnectionTimeout::Idle);
+                        ending = Some(Instant::now());
+                        connection.as_mut().end();
+                    }
+                    Overdue::Timeout(reason) => return Poll::Ready((None, Some(reason))),
+                    Overdue::Farewell => return Poll::Ready((None, timeout)),
+                }
+            }
+        })
+        .await
+    }
+
+    /// Waits until the connection has taken too long for something.
+    fn overdue(&self, ending: Option<Instant>, mut timer: Pin<&mut Sleep>, cx: &mut Context<'_>) -> Poll<Overdue> {
+        loop {
+            let next = match (ending, self.activity.quiet_since()) {
+                (Some(ending), Some(quiet)) => Some((later(ending.max(quiet), FAREWELL), Overdue::Farewell)),
+                _ => self.activity.deadline(&self.limits).map(|(at, timeout)| (at, Overdue::Timeout(timeout))),
+            };
+            // Without a deadline it looks again now and then: another task may set one while this one sleeps.
+            let at = next.as_ref().map_or_else(|| later(Instant::now(), self.limits.write_stall), |(at, _)| *at);
+            if let Some((at, overdue)) = next
+                && at <= Instant::now()
+            {
+                return Poll::Ready(overdue);
+            }
+            if timer.deadline() != at {
+                timer.as_mut().reset(at);
+            }
+            ready!(timer.as_mut().poll(cx));
+        }
+    }
+}
+
+/// What a connection is cut or told to end for.
+enum Overdue {
+    Timeout(ConnectionTimeout),
+    /// The client has not hung up.
+    Farewell,
 }

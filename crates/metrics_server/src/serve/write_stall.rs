@@ -1,5 +1,6 @@
 //! A stream that fails when its reader takes nothing for too long.
 
+use super::activity::{Activity, later};
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
@@ -17,11 +18,13 @@ pub(super) struct WriteStall<T> {
     /// Made when a write first has to wait, which most connections never do, and reused from then on.
     timer: Option<Pin<Box<Sleep>>>,
     waiting: bool,
+    /// Is told when a write fails here: the error itself passes through layers that wrap it in their own.
+    activity: Activity,
 }
 
 impl<T> WriteStall<T> {
-    pub(super) fn new(stream: T, limit: Duration) -> Self {
-        Self { stream, limit, timer: None, waiting: false }
+    pub(super) fn new(stream: T, limit: Duration, activity: Activity) -> Self {
+        Self { stream, limit, timer: None, waiting: false, activity }
     }
 
     fn guard<R>(&mut self, progress: Poll<io::Result<R>>, cx: &mut Context<'_>) -> Poll<io::Result<R>> {
@@ -33,10 +36,13 @@ impl<T> WriteStall<T> {
         let timer = self.timer.get_or_insert_with(|| Box::pin(sleep(limit)));
         if !self.waiting {
             self.waiting = true;
-            timer.as_mut().reset(Instant::now() + limit);
+            timer.as_mut().reset(later(Instant::now(), limit));
         }
         match timer.as_mut().poll(cx) {
-            Poll::Ready(()) => Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client takes no data"))),
+            Poll::Ready(()) => {
+                self.activity.stalled();
+                Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client takes no data")))
+            }
             Poll::Pending => Poll::Pending,
         }
     }
@@ -89,15 +95,17 @@ mod tests {
     #[tokio::test]
     async fn a_reader_that_takes_nothing_is_cut() {
         let (ours, _theirs) = duplex(16);
-        let mut stream = WriteStall::new(ours, LIMIT);
+        let activity = Activity::new();
+        let mut stream = WriteStall::new(ours, LIMIT, activity.clone());
         let error = stream.write_all(&[0; 64]).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        assert!(activity.has_stalled());
     }
 
     #[tokio::test]
     async fn a_slow_reader_that_advances_is_served() {
         let (ours, mut theirs) = duplex(16);
-        let mut stream = WriteStall::new(ours, LIMIT);
+        let mut stream = WriteStall::new(ours, LIMIT, Activity::new());
         let reader = tokio::spawn(async move {
             let mut byte = [0; 16];
             let mut total = 0;

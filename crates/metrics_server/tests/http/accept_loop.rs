@@ -5,7 +5,7 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::Full;
 use hyper::body::Incoming;
-use metrics_server::{ConnectionObserver, Limits, PeerAddress, ServeError, http_bind, http_serve};
+use metrics_server::{ConnectionObserver, ConnectionTimeout, Limits, PeerAddress, ServeError, http_bind, http_serve};
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -23,7 +23,7 @@ const SHORT: Duration = Duration::from_millis(400);
 const NEVER: Duration = Duration::from_secs(3600);
 
 #[derive(Clone, Default)]
-struct Counts(Arc<[AtomicUsize; 4]>);
+struct Counts(Arc<[AtomicUsize; 7]>);
 
 impl Counts {
     fn opened(&self) -> usize {
@@ -37,6 +37,10 @@ impl Counts {
     }
     fn panicked(&self) -> usize {
         self.0[3].load(Ordering::SeqCst)
+    }
+    /// Of headers, idle connections and writes.
+    fn timeouts(&self) -> [usize; 3] {
+        [4, 5, 6].map(|index: usize| self.0[index].load(Ordering::SeqCst))
     }
     fn add(&self, index: usize) {
         self.0[index].fetch_add(1, Ordering::SeqCst);
@@ -55,6 +59,9 @@ impl ConnectionObserver for Counts {
     }
     fn panicked(&self) {
         self.add(3);
+    }
+    fn timed_out(&self, timeout: ConnectionTimeout) {
+        self.add(4 + timeout as usize);
     }
 }
 
@@ -119,11 +126,12 @@ async fn requests_carry_the_peer() {
 
 #[tokio::test]
 async fn slow_headers_are_cut_while_a_scrape_is_answered() {
-    let running = start(Limits { header_read: SHORT, ..Limits::default() }).await;
+    let running = start(Limits { header_read: SHORT, idle: NEVER, ..Limits::default() }).await;
     let mut silent = TcpStream::connect(running.address).await.unwrap();
-    let mut idle = TcpStream::connect(running.address).await.unwrap();
-    send(&mut idle, "GET", "/", "").await;
-    read_until(&mut idle, "hello").await;
+    let mut second = TcpStream::connect(running.address).await.unwrap();
+    send(&mut second, "GET", "/", "").await;
+    read_until(&mut second, "hello").await;
+    second.write_all(b"GET / HT").await.unwrap();
     let (mut reader, mut writer) = TcpStream::connect(running.address).await.unwrap().into_split();
     let dripping = tokio::spawn(async move {
         writer.write_all(b"GET / HTTP/1.1\r\nX-Slow: ").await.unwrap();
@@ -135,10 +143,30 @@ async fn slow_headers_are_cut_while_a_scrape_is_answered() {
     });
     assert_eq!(get(running.address, "/").await.status, 200);
     closed(&mut silent).await;
-    closed(&mut idle).await;
+    closed(&mut second).await;
     let _ = within(reader.read(&mut [0; 16])).await;
     within(dripping).await.unwrap();
     eventually(4, || running.counts.closed()).await;
+    assert_eq!(running.counts.timeouts(), [3, 0, 0]);
+    running.stopped().await;
+}
+
+#[tokio::test]
+async fn idle_connections_are_closed_and_busy_ones_are_not() {
+    let running = start(Limits { header_read: NEVER, idle: SHORT, ..Limits::default() }).await;
+    let mut busy = TcpStream::connect(running.address).await.unwrap();
+    send(&mut busy, "GET", "/wait", "").await;
+    within(running.arrived.acquire()).await.unwrap().forget();
+    let mut idle = TcpStream::connect(running.address).await.unwrap();
+    send(&mut idle, "GET", "/", "").await;
+    read_until(&mut idle, "hello").await;
+    let asked = std::time::Instant::now();
+    closed(&mut idle).await;
+    assert!(asked.elapsed() >= SHORT / 2, "closed before it was idle for long: {:?}", asked.elapsed());
+    running.answer.add_permits(1);
+    read_until(&mut busy, "waited").await;
+    closed(&mut busy).await;
+    eventually([0, 2, 0], || running.counts.timeouts()).await;
     running.stopped().await;
 }
 
@@ -148,12 +176,13 @@ async fn a_client_that_does_not_read_is_cut() {
     let mut stream = TcpStream::connect(running.address).await.unwrap();
     send(&mut stream, "GET", "/huge", "").await;
     eventually(1, || running.counts.closed()).await;
+    assert_eq!(running.counts.timeouts(), [0, 0, 1]);
     running.stopped().await;
 }
 
 #[tokio::test]
 async fn connections_over_the_cap_are_refused_and_room_is_given_back() {
-    let running = start(Limits { connections: 2, header_read: NEVER, ..Limits::default() }).await;
+    let running = start(Limits { connections: 2, header_read: NEVER, idle: NEVER, ..Limits::default() }).await;
     let first = TcpStream::connect(running.address).await.unwrap();
     let _second = TcpStream::connect(running.address).await.unwrap();
     eventually(2, || running.counts.opened()).await;
@@ -181,7 +210,7 @@ async fn a_panic_ends_its_connection_only() {
 
 #[tokio::test]
 async fn a_request_under_way_is_finished_at_shutdown() {
-    let running = start(Limits { drain: NEVER, header_read: NEVER, ..Limits::default() }).await;
+    let running = start(Limits { drain: NEVER, header_read: NEVER, idle: NEVER, ..Limits::default() }).await;
     let mut stream = TcpStream::connect(running.address).await.unwrap();
     send(&mut stream, "GET", "/wait", "").await;
     within(running.arrived.acquire()).await.unwrap().forget();
@@ -205,7 +234,7 @@ async fn a_request_under_way_is_finished_at_shutdown() {
 
 #[tokio::test]
 async fn idle_connections_do_not_hold_up_a_shutdown() {
-    let running = start(Limits { drain: NEVER, header_read: NEVER, ..Limits::default() }).await;
+    let running = start(Limits { drain: NEVER, header_read: NEVER, idle: NEVER, ..Limits::default() }).await;
     let mut silent = TcpStream::connect(running.address).await.unwrap();
     let mut idle = TcpStream::connect(running.address).await.unwrap();
     send(&mut idle, "GET", "/", "").await;

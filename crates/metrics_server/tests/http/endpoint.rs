@@ -1,7 +1,11 @@
 //! `/metrics`, `/health` and `/ready` as scripts, supervisors and Prometheus see them.
 
 use crate::client::{get, request, send, series, within};
-use metrics_server::{BindError, Endpoint, Exposition, Health, Limits, ListenAddr, ServeError};
+use http::{HeaderValue, Request, Response, StatusCode};
+use hyper::body::Incoming;
+use metrics_server::{
+    BindError, Endpoint, EndpointBody, EndpointService, Exposition, Health, Limits, ListenAddr, PeerAddress, ServeError,
+};
 use prometheus_client::registry::Registry;
 use std::error::Error as _;
 use std::net::SocketAddr;
@@ -9,6 +13,8 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use tower::ServiceExt;
+use tower::util::MapResponse;
 
 const LOOPBACK: &str = "127.0.0.1:0";
 
@@ -178,4 +184,38 @@ async fn limits_reach_the_listeners() {
     send(&mut open, "GET", "/metrics", "Connection: close\r\n").await;
     let text = crate::client::read_to_end(&mut open).await.unwrap();
     assert_eq!(series(&text, "metrics_server_connections_refused_total"), Some(1.0));
+}
+
+#[tokio::test]
+async fn a_layer_sees_requests_first_and_may_answer_them() {
+    let endpoint = Endpoint::builder(Exposition::new(Registry::default()), Health::new("test"))
+        .listen(LOOPBACK.parse().unwrap())
+        .layer(|inner| {
+            EndpointService::new(MapResponse::new(inner, |mut answer: Response<EndpointBody>| {
+                answer.headers_mut().insert("x-layer", HeaderValue::from_static("inner"));
+                answer
+            }))
+        })
+        .layer(|inner| {
+            EndpointService::new(tower::service_fn(move |request: Request<Incoming>| {
+                let inner = inner.clone();
+                async move {
+                    if request.uri().path() == "/metrics" && request.extensions().get::<PeerAddress>().is_some() {
+                        let mut refused = Response::new(EndpointBody::new("no".to_owned()));
+                        *refused.status_mut() = StatusCode::UNAUTHORIZED;
+                        return Ok(refused);
+                    }
+                    inner.oneshot(request).await
+                }
+            }))
+        })
+        .bind()
+        .await
+        .unwrap();
+    let address = endpoint.local_addrs()[0];
+    tokio::spawn(endpoint.serve(CancellationToken::new()));
+    let refused = get(address, "/metrics").await;
+    assert_eq!((refused.status, refused.body.as_str(), refused.header("x-layer")), (401, "no", None));
+    let served = get(address, "/health").await;
+    assert_eq!((served.status, served.header("x-layer")), (200, Some("inner")));
 }

@@ -13,6 +13,7 @@ gpu_charts_server_http_requests counter
 gpu_charts_server_http_requests_in_flight gauge
 metrics_server_accept_errors counter
 metrics_server_connection_panics counter
+metrics_server_connection_timeouts counter
 metrics_server_connections gauge
 metrics_server_connections_refused counter
 metrics_server_families_invalid counter
@@ -21,6 +22,7 @@ metrics_server_scrape_errors counter
 metrics_server_scrape_size_bytes gauge
 metrics_server_scrapes_in_flight gauge
 metrics_server_scrapes_refused counter
+metrics_server_tls_handshake_errors counter
 process_cpu_seconds counter
 process_max_fds gauge
 process_network_receive_bytes counter

@@ -60,7 +60,7 @@ fn errors_name_the_flag_or_the_variable() {
     check(&[], &[("PORT", "65536")], &["error: PORT: ", "\"65536\""]);
     check(&[], &[("METRICS_PORT", "-1")], &["error: METRICS_PORT: ", "\"-1\""]);
     check(&["--metrics-listen", "9090"], &[], &["--metrics-listen", "\"9090\"", "HOST:PORT"]);
-    check(&["--metrics-listen", "unix:/run/x"], &[], &["--metrics-listen", "unix socket", "not supported yet"]);
+    check(&["--metrics-listen", "unix:/run/x,mode=rw"], &[], &["--metrics-listen", "not an octal number"]);
     check(&["--listen", "0.0.0.0:80"], &[], &["--listen", "\"0.0.0.0:80\""]);
     check(&["--listen", ""], &[], &["--listen"]);
     check(&["--data-path", ""], &[], &["--data-path", "empty"]);

@@ -1,0 +1,77 @@
+//! Both versions of HTTP, with their limits.
+
+use super::connection::BoxError;
+use crate::limits::Limits;
+use http_body::Body;
+use hyper::body::Incoming;
+use hyper::rt::bounds::Http2ServerConnExec;
+use hyper::rt::{Read, Write};
+use hyper::server::conn::{http1, http2};
+use hyper::service::HttpService;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use std::pin::Pin;
+
+/// The least buffer the HTTP/1 parser accepts, in bytes; it panics below.
+const BUFFER_BYTES_MIN: usize = 8192;
+
+/// The largest list of headers taken over HTTP/2, in bytes as its specification counts them; those of a scrape are
+/// below 1 KiB.
+const HTTP2_HEADERS_BYTES_MAX: u32 = 16 * 1024;
+
+/// A version of HTTP. It is never guessed from the first bytes: there is no limit to how long those may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Protocol {
+    Http1,
+    Http2,
+}
+
+/// HTTP/1.1. Slow headers and idle connections are not its affair: [`Activity`](super::activity::Activity) knows both.
+pub(super) fn http1(limits: &Limits) -> http1::Builder {
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new())
+        .header_read_timeout(None)
+        .max_buf_size(limits.connection_buffer_bytes.max(BUFFER_BYTES_MIN));
+    http
+}
+
+/// HTTP/2. What it does against floods of resets and of empty frames by itself stays as it is.
+pub(super) fn http2(limits: &Limits) -> http2::Builder<TokioExecutor> {
+    let mut http = http2::Builder::new(TokioExecutor::new());
+    http.timer(TokioTimer::new())
+        .max_concurrent_streams(limits.http2_streams)
+        .max_header_list_size(HTTP2_HEADERS_BYTES_MAX)
+        .max_send_buf_size(limits.connection_buffer_bytes.clamp(BUFFER_BYTES_MIN, u32::MAX as usize));
+    http
+}
+
+/// A connection that can be asked to end once it has answered.
+pub(super) trait GracefulEnd {
+    fn end(self: Pin<&mut Self>);
+}
+
+impl<IO, S, B> GracefulEnd for http1::Connection<IO, S>
+where
+    S: HttpService<Incoming, ResBody = B>,
+    S::Error: Into<BoxError>,
+    IO: Read + Write + Unpin,
+    B: Body + 'static,
+    B::Error: Into<BoxError>,
+{
+    fn end(self: Pin<&mut Self>) {
+        self.graceful_shutdown();
+    }
+}
+
+impl<IO, S, B> GracefulEnd for http2::Connection<IO, S, TokioExecutor>
+where
+    S: HttpService<Incoming, ResBody = B>,
+    S::Error: Into<BoxError>,
+    IO: Read + Write + Unpin,
+    B: Body + 'static,
+    B::Error: Into<BoxError>,
+    TokioExecutor: Http2ServerConnExec<S::Future, B>,
+{
+    fn end(self: Pin<&mut Self>) {
+        self.graceful_shutdown();
+    }
+}
