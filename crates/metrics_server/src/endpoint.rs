@@ -6,6 +6,7 @@ use crate::limits::Limits;
 use crate::listen_addr::{ListenAddr, ListenSocket};
 use crate::routes::routes;
 use crate::scrape::Scraper;
+use crate::security::Security;
 use crate::serve::{BindError, Listener, ServeError, http_bind_all, http_serve};
 use crate::tls::ServerTls;
 use http::{Request, Response};
@@ -50,6 +51,7 @@ pub struct Endpoint {
     health: Health,
     limits: Limits,
     listeners: Vec<Listener>,
+    security: Option<Security>,
     layers: Layers,
 }
 
@@ -62,6 +64,7 @@ pub struct EndpointBuilder {
     limits: Limits,
     addresses: Vec<ListenAddr>,
     tls: Option<ServerTls>,
+    security: Option<Security>,
     layers: Layers,
 }
 
@@ -74,6 +77,7 @@ impl Endpoint {
             limits: Limits::default(),
             addresses: Vec::new(),
             tls: None,
+            security: None,
             layers: Layers::default(),
         }
     }
@@ -139,6 +143,14 @@ impl EndpointBuilder {
     /// [replaced](ServerTls::replace) while the endpoint serves.
     pub fn tls(mut self, tls: ServerTls) -> Self {
         self.tls = Some(tls);
+        self
+    }
+
+    /// Encrypts and guards all listeners as `security` says, and follows its files while the endpoint serves. TLS is
+    /// left away on listeners that are marked `plain`; credentials are not.
+    pub fn security(mut self, security: Security) -> Self {
+        self.tls = security.tls().or(self.tls);
+        self.security = Some(security);
         self
     }
 

@@ -48,6 +48,7 @@ mod registry;
 mod reload;
 mod routes;
 mod scrape;
+mod security;
 mod serve;
 pub mod tls;
 pub mod web_config;
@@ -68,6 +69,7 @@ pub use limits::Limits;
 pub use listen_addr::{ListenAddr, ListenAddrError, ListenSocket};
 pub use registry::{CallbackKind, RegisterError, Registry};
 pub use reload::{PrepareError, RELOAD_INTERVAL, ReloadError, ReloadHandle, ReloadMetrics, Reloader};
+pub use security::{Security, SecurityError};
 pub use serve::{
     BindError, ConnectionObserver, ConnectionTimeout, HandshakeFailure, Listener, PeerAddress, ServeError, http_bind,
     http_bind_all, http_serve,

@@ -1,10 +1,7 @@
 //! What authentication counts.
 
-use prometheus_client::metrics::counter::Counter;
-use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::registry::Registry;
-use std::sync::atomic::AtomicU64;
+use crate::families::{Counter, FloatCounter, Handle, IntGauge};
+use crate::registry::{RegisterError, Registry};
 
 /// Why a request was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,82 +32,58 @@ pub(crate) enum Verdict {
     UnknownUser,
 }
 
-type Label = [(&'static str, &'static str); 1];
-
 const VERDICTS: [&str; 3] = ["right", "wrong", "unknown_user"];
 
 /// The metrics of a [`Guard`](crate::Guard).
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct GuardMetrics {
-    /// By reason. Handles of their own, so that counting takes no lock that a scrape may hold.
-    failures: [Counter; 5],
-    /// By verdict.
-    hashes: [Counter; 3],
-    pub(crate) hash_seconds: Counter<f64, AtomicU64>,
-    pub(crate) queue_depth: Gauge,
-    pub(crate) pinned: Gauge,
-    pub(crate) rejected: Gauge,
-    pub(crate) peers: Gauge,
-    pub(crate) forgotten: Counter,
-    pub(crate) rate_limited: Counter,
+    failures: [Handle<Counter>; REASONS.len()],
+    hashes: [Handle<Counter>; VERDICTS.len()],
+    pub(crate) hash_seconds: Handle<FloatCounter>,
+    pub(crate) queue_depth: Handle<IntGauge>,
+    pub(crate) pinned: Handle<IntGauge>,
+    pub(crate) rejected: Handle<IntGauge>,
+    pub(crate) peers: Handle<IntGauge>,
+    pub(crate) forgotten: Handle<Counter>,
+    pub(crate) rate_limited: Handle<Counter>,
 }
 
 impl GuardMetrics {
     /// Adds the metrics to a registry; more than one guard may count into them.
-    pub fn register(registry: &mut Registry) -> Self {
-        // All series from the start, so that a rate is known when the first failure comes.
-        let (failures, hashes) = (Family::<Label, Counter>::default(), Family::<Label, Counter>::default());
-        let metrics = Self {
-            failures: REASONS.map(|reason| failures.get_or_create_owned(&[("reason", reason)])),
-            hashes: VERDICTS.map(|verdict| hashes.get_or_create_owned(&[("verdict", verdict)])),
-            ..Self::default()
-        };
-        registry.register(
-            "metrics_server_auth_failures",
-            "Requests refused for want of valid credentials, by reason",
-            failures,
-        );
-        registry.register(
-            "metrics_server_auth_hashes",
-            "Passwords compared by hashing, by verdict; known ones need no hashing",
-            hashes,
-        );
-        registry.register(
-            "metrics_server_auth_hash_seconds",
-            "Processor time spent hashing passwords",
-            metrics.hash_seconds.clone(),
-        );
-        registry.register(
-            "metrics_server_auth_queue_depth",
-            "Passwords that wait to be hashed",
-            metrics.queue_depth.clone(),
-        );
-        registry.register(
-            "metrics_server_auth_pinned_credentials",
-            "Users whose right password is known without hashing",
-            metrics.pinned.clone(),
-        );
-        registry.register(
-            "metrics_server_auth_rejected_credentials",
-            "Wrong passwords that are known without hashing",
-            metrics.rejected.clone(),
-        );
-        registry.register(
-            "metrics_server_auth_failing_peers",
-            "Peers whose failed attempts are remembered",
-            metrics.peers.clone(),
-        );
-        registry.register(
-            "metrics_server_auth_forgotten",
-            "Entries given up because a table of authentication was full",
-            metrics.forgotten.clone(),
-        );
-        registry.register(
-            "metrics_server_rate_limited",
-            "Requests answered 429 because of rate_limit",
-            metrics.rate_limited.clone(),
-        );
-        metrics
+    ///
+    /// # Errors
+    ///
+    /// They were added before.
+    pub fn register(registry: &mut Registry) -> Result<Self, RegisterError> {
+        let help = "Requests refused for want of valid credentials, by reason";
+        let failures = registry.counter("metrics_server_auth_failures", help).labels(["reason"]).register()?;
+        let help = "Passwords compared by hashing, by verdict; known ones need no hashing";
+        let hashes = registry.counter("metrics_server_auth_hashes", help).labels(["verdict"]).register()?;
+        let help = "Processor time spent hashing passwords";
+        let hash_seconds = registry.float_counter("metrics_server_auth_hash_seconds", help).register()?;
+        let help = "Entries given up because a table of authentication was full";
+        let forgotten = registry.counter("metrics_server_auth_forgotten", help).register()?;
+        let help = "Requests answered 429 because of rate_limit";
+        let rate_limited = registry.counter("metrics_server_rate_limited", help).register()?;
+        let mut gauge = |name, help| registry.int_gauge(name, help).register();
+        Ok(Self {
+            // All series from the start, so that a rate is known when the first failure comes.
+            failures: REASONS.map(|reason| failures.handle([reason])),
+            hashes: VERDICTS.map(|verdict| hashes.handle([verdict])),
+            hash_seconds,
+            queue_depth: gauge("metrics_server_auth_queue_depth", "Passwords that wait to be hashed")?,
+            pinned: gauge(
+                "metrics_server_auth_pinned_credentials",
+                "Users whose right password is known without hashing",
+            )?,
+            rejected: gauge(
+                "metrics_server_auth_rejected_credentials",
+                "Wrong passwords that are known without hashing",
+            )?,
+            peers: gauge("metrics_server_auth_failing_peers", "Peers whose failed attempts are remembered")?,
+            forgotten,
+            rate_limited,
+        })
     }
 
     pub(crate) fn failed(&self, reason: Reason) {
@@ -126,6 +99,6 @@ impl GuardMetrics {
     }
 
     pub(crate) fn forgot(&self, entries: usize) {
-        self.forgotten.inc_by(entries as u64);
+        self.forgotten.add(entries as u64);
     }
 }

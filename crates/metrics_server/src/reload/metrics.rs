@@ -1,50 +1,42 @@
 //! What reloading counts.
 
-use prometheus_client::metrics::counter::Counter;
-use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::registry::Registry;
-use std::sync::atomic::AtomicU64;
+use crate::families::{Counter, Gauge, Handle};
+use crate::registry::{RegisterError, Registry};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The metrics of a [`Reloader`](super::Reloader).
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct ReloadMetrics {
-    is_successful: Gauge,
-    succeeded_at: Gauge<f64, AtomicU64>,
-    successes: Counter,
-    failures: Counter,
+    is_successful: Handle<Gauge>,
+    succeeded_at: Handle<Gauge>,
+    successes: Handle<Counter>,
+    failures: Handle<Counter>,
 }
 
 impl ReloadMetrics {
     /// Adds the metrics to a registry.
-    pub fn register(registry: &mut Registry) -> Self {
-        let reloads = Family::<[(&'static str, &'static str); 1], Counter>::default();
-        let metrics = Self {
-            successes: reloads.get_or_create_owned(&[("result", "success")]),
-            failures: reloads.get_or_create_owned(&[("result", "failure")]),
-            ..Self::default()
-        };
-        registry.register(
-            "metrics_server_config_last_reload_successful",
-            "1 if what is written down about the security of this endpoint is in force, 0 if an earlier version is",
-            metrics.is_successful.clone(),
-        );
-        registry.register(
-            "metrics_server_config_last_reload_success_timestamp_seconds",
-            "When the security configuration in force was loaded",
-            metrics.succeeded_at.clone(),
-        );
-        registry.register(
-            "metrics_server_config_reloads",
-            "Changes of the security configuration by result; a failure that stays the same counts once",
-            reloads,
-        );
-        metrics
+    ///
+    /// # Errors
+    ///
+    /// They were added before.
+    pub fn register(registry: &mut Registry) -> Result<Self, RegisterError> {
+        let help = "Changes of the security configuration by result; a failure that stays the same counts once";
+        let reloads = registry.counter("metrics_server_config_reloads", help).labels(["result"]).register()?;
+        let help =
+            "1 if what is written down about the security of this endpoint is in force, 0 if an earlier version is";
+        let is_successful = registry.gauge("metrics_server_config_last_reload_successful", help).register()?;
+        let help = "When the security configuration in force was loaded";
+        let name = "metrics_server_config_last_reload_success_timestamp_seconds";
+        Ok(Self {
+            is_successful,
+            succeeded_at: registry.gauge(name, help).register()?,
+            successes: reloads.handle(["success"]),
+            failures: reloads.handle(["failure"]),
+        })
     }
 
     pub(super) fn loaded(&self) {
-        self.is_successful.set(1);
+        self.is_successful.set(1.0);
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         self.succeeded_at.set(now.as_secs_f64());
     }
@@ -56,11 +48,11 @@ impl ReloadMetrics {
 
     pub(super) fn failed(&self) {
         self.failures.inc();
-        self.is_successful.set(0);
+        self.is_successful.set(0.0);
     }
 
     /// The files are again what is in force.
     pub(super) fn recovered(&self) {
-        self.is_successful.set(1);
+        self.is_successful.set(1.0);
     }
 }

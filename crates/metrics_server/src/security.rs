@@ -1,0 +1,149 @@
+//! Who may see an endpoint and how it is encrypted: what is written down, in force, and followed when it changes.
+
+use crate::args::SecuritySource;
+use crate::auth::GuardMetrics;
+use crate::guard::{Guard, Policy};
+use crate::registry::{RegisterError, Registry};
+use crate::reload::{PrepareError, RELOAD_INTERVAL, ReloadError, ReloadHandle, ReloadMetrics, Reloader};
+use crate::tls::{ServerTls, server_config};
+use crate::web_config::{WebConfig, WebConfigError};
+use std::fmt;
+use std::time::Duration;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+/// The security of an [`Endpoint`](crate::Endpoint); given to it by
+/// [`EndpointBuilder::security`](crate::EndpointBuilder::security).
+///
+/// The files are read again when they change, and at once on SIGHUP. A changed set that has a mistake is logged and
+/// counted, and the last good one stays in force. Whether there is TLS at all is decided at the start.
+pub struct Security {
+    active: Option<Active>,
+    every: Duration,
+}
+
+struct Active {
+    tls: Option<ServerTls>,
+    guard: Guard,
+    reloader: Reloader<Prepared>,
+}
+
+/// What changes at once.
+struct Prepared {
+    policy: Policy,
+    tls: Option<rustls::ServerConfig>,
+}
+
+/// Why the security of an endpoint cannot be established. A program should not go on without it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SecurityError {
+    /// What is written down cannot be used.
+    #[error(transparent)]
+    Load(#[from] ReloadError),
+    /// The guard cannot be made.
+    #[error(transparent)]
+    Guard(#[from] WebConfigError),
+    /// Its metrics cannot be registered.
+    #[error(transparent)]
+    Register(#[from] RegisterError),
+}
+
+/// A file that says TLS where there was none at the start, or the reverse: sockets that are open cannot follow.
+#[derive(Debug, thiserror::Error)]
+#[error("tls_server_config was {}; that takes a restart", if *.added { "added" } else { "removed" })]
+struct TlsSwitched {
+    added: bool,
+}
+
+impl Security {
+    /// Reads what `source` names, and registers the metrics of authentication and reloading in `registry`; none of
+    /// them if nothing is named.
+    ///
+    /// # Errors
+    ///
+    /// [`SecurityError`] names the file, the line and the key that cannot be used.
+    pub async fn start(source: SecuritySource, registry: &mut Registry) -> Result<Self, SecurityError> {
+        let every = RELOAD_INTERVAL;
+        if source.is_open() {
+            return Ok(Self { active: None, every });
+        }
+        // What was there at the start decides what may be there later.
+        let has_tls = std::sync::OnceLock::new();
+        let prepare = move |config: &WebConfig| -> Result<Prepared, PrepareError> {
+            let policy = Policy::load(config)?;
+            let tls = config.tls.as_ref().map(|tls| server_config(tls, config.http2)).transpose()?;
+            let (had, has) = (*has_tls.get_or_init(|| tls.is_some()), tls.is_some());
+            if had != has {
+                return Err(TlsSwitched { added: has }.into());
+            }
+            Ok(Prepared { policy, tls })
+        };
+        let reload_metrics = ReloadMetrics::register(registry)?;
+        let (prepared, reloader) = Reloader::start(source, reload_metrics, prepare).await?;
+        let guard = Guard::new(prepared.policy, GuardMetrics::register(registry)?)?;
+        Ok(Self { active: Some(Active { tls: prepared.tls.map(ServerTls::new), guard, reloader }), every })
+    }
+
+    /// Looks at the files this often instead of every [`RELOAD_INTERVAL`].
+    #[must_use]
+    pub fn look_every(mut self, every: Duration) -> Self {
+        self.every = every;
+        self
+    }
+
+    /// What handshakes are made with, if there is TLS.
+    pub fn tls(&self) -> Option<ServerTls> {
+        self.active.as_ref()?.tls.clone()
+    }
+
+    /// What stands before the service, if anything is written down.
+    pub fn guard(&self) -> Option<Guard> {
+        Some(self.active.as_ref()?.guard.clone())
+    }
+
+    /// For reloading at once.
+    pub fn reload_handle(&self) -> Option<ReloadHandle> {
+        Some(self.active.as_ref()?.reloader.handle())
+    }
+
+    /// Follows the files until `shutdown` is cancelled.
+    pub(crate) async fn follow(self, shutdown: CancellationToken) {
+        let Some(Active { tls, guard, reloader }) = self.active else { return };
+        let handle = reloader.handle();
+        let apply = move |prepared: Prepared| {
+            guard.apply(prepared.policy);
+            if let (Some(tls), Some(config)) = (&tls, prepared.tls) {
+                tls.replace(config);
+            }
+        };
+        tokio::join!(reloader.run(self.every, apply, shutdown.clone()), reload_on_hangup(&handle, shutdown));
+    }
+}
+
+/// Reloads at each SIGHUP, as Prometheus does.
+async fn reload_on_hangup(handle: &ReloadHandle, shutdown: CancellationToken) {
+    let mut hangups: Signal = match signal(SignalKind::hangup()) {
+        Ok(hangups) => hangups,
+        Err(error) => {
+            tracing::warn!(%error, "SIGHUP cannot be listened to; changed files are still seen");
+            return;
+        }
+    };
+    loop {
+        tokio::select! {
+            () = shutdown.cancelled() => return,
+            Some(()) = hangups.recv() => {
+                tracing::info!("SIGHUP: reloading the security configuration");
+                // What is wrong is logged and counted there.
+                _ = handle.reload_now().await;
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Security {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Security").field("is_open", &self.active.is_none()).finish_non_exhaustive()
+    }
+}
