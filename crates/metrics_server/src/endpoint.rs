@@ -2,6 +2,7 @@
 
 use crate::exposition::{Exposition, ScrapeMetrics};
 use crate::health::Health;
+use crate::landing_page::LandingPage;
 use crate::limits::Limits;
 use crate::listen_addr::ListenAddr;
 use crate::routes::routes;
@@ -54,7 +55,7 @@ impl Endpoint {
         let shutdown = shutdown.child_token();
         let mut loops = JoinSet::new();
         for (address, listener) in self.listeners {
-            let service = warp::service(routes(scraper.clone(), self.health.clone()));
+            let service = routes(scraper.clone(), self.health.clone(), LandingPage::default(), None);
             let observer = self.exposition.metrics().clone();
             let (limits, shutdown) = (self.limits.clone(), shutdown.clone());
             loops.spawn(async move {

@@ -18,8 +18,11 @@ metrics_server_connections_refused counter
 metrics_server_scrape_duration_seconds histogram
 metrics_server_scrape_errors counter
 metrics_server_scrape_size_bytes gauge
+metrics_server_scrapes counter
+metrics_server_scrapes_cut counter
 metrics_server_scrapes_in_flight gauge
 metrics_server_scrapes_refused counter
+metrics_server_scrapes_shared counter
 process_cpu_seconds counter
 process_max_fds gauge
 process_network_receive_bytes counter
