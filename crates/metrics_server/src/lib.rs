@@ -52,7 +52,9 @@ pub mod web_config;
 pub use endpoint::{Endpoint, EndpointBuilder};
 pub use exposition::{EncodeError, Exposition, OPENMETRICS_TEXT};
 pub use health::{Component, Health, Liveness, Readiness};
-pub use http_metrics::{HttpMetrics, HttpMetricsBody, HttpMetricsFuture, HttpMetricsService};
+pub use http_metrics::{
+    FinishedRequest, HttpLabel, HttpMetrics, HttpMetricsBody, HttpMetricsBuilder, HttpMetricsFuture, HttpMetricsService,
+};
 pub use landing_page::LandingPage;
 pub use limits::Limits;
 pub use listen_addr::{ListenAddr, ListenAddrError};

@@ -171,3 +171,6 @@ impl From<&'static str> for RoutesBody {
         Self::Whole { bytes: Some(Bytes::from_static(text.as_bytes())) }
     }
 }
+
+#[cfg(test)]
+mod tests;

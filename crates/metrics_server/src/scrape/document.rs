@@ -282,3 +282,6 @@ impl Drop for Membership {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,8 +9,10 @@ use std::process::{Command, Stdio};
 const FAMILIES: &str = "\
 gpu_charts_build info
 gpu_charts_server_http_request_duration_seconds histogram
+gpu_charts_server_http_request_panics counter
 gpu_charts_server_http_requests counter
 gpu_charts_server_http_requests_in_flight gauge
+gpu_charts_server_http_response_size_bytes histogram
 metrics_server_accept_errors counter
 metrics_server_connection_panics counter
 metrics_server_connections gauge
