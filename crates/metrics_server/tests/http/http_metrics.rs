@@ -217,8 +217,14 @@ async fn a_warp_service_can_be_measured() {
     eventually(Some(1.0), || requests(&exposition, "GET", "other", 404)).await;
 }
 
-/// Serves the handler with what the test chose, and sends the requests one after the other.
+/// Serves the handler with what the test chose, and sends the requests one after the other; the exposition then.
 async fn after(builder: HttpMetricsBuilder, requests: &[(&str, &str)]) -> String {
+    answers(builder, requests).await.0
+}
+
+/// The same, and what was received for each request.
+async fn answers(builder: HttpMetricsBuilder, requests: &[(&str, &str)]) -> (String, Vec<String>) {
+    let mut received = Vec::new();
     let mut registry = Registry::default();
     let service = builder.register(&mut registry).layer(tower::service_fn(handle));
     let exposition = Exposition::new(registry);
@@ -230,12 +236,12 @@ async fn after(builder: HttpMetricsBuilder, requests: &[(&str, &str)]) -> String
     for (method, path) in requests {
         let mut stream = TcpStream::connect(address).await.unwrap();
         send(&mut stream, method, path, "Connection: close\r\nContent-Length: 0\r\n").await;
-        let _ = crate::client::read_to_end(&mut stream).await;
+        received.push(crate::client::read_to_end(&mut stream).await.unwrap_or_default());
     }
     // All connections have ended when the server has, and with them all requests.
     stop.cancel();
     within(served).await.unwrap().unwrap();
-    exposition.encode().unwrap()
+    (exposition.encode().unwrap(), received)
 }
 
 fn request_series(text: &str) -> Vec<&str> {
@@ -340,7 +346,8 @@ async fn functions_see_every_finished_request() {
             ));
             panic!("a function that panics harms nobody");
         });
-    let text = after(builder, &[("GET", "/api/symbols/okx?x=1"), ("GET", "/panic")]).await;
+    let (text, received) = answers(builder, &[("GET", "/api/symbols/okx?x=1"), ("GET", "/panic")]).await;
+    assert!(received[0].ends_with("\r\n\r\nexact"), "{received:?}");
     assert_eq!(
         *seen.lock().unwrap(),
         [
