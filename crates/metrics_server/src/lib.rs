@@ -30,12 +30,12 @@
 //!
 //! Beside the endpoint there are two pieces for programs that serve HTTP themselves: [`http_serve`], the accept loop
 //! with its limits, and [`HttpMetrics`], the middleware that counts and times requests.
-//!
-//! [`Registry`]: prometheus_client::registry::Registry
 
 pub mod build_info;
+mod encoding;
 mod endpoint;
 mod exposition;
+mod families;
 mod health;
 mod http_metrics;
 mod landing_page;
@@ -43,14 +43,20 @@ mod limits;
 mod listen_addr;
 mod negotiation;
 pub mod process;
+mod registry;
 mod routes;
 pub mod runtime;
 mod scrape;
 mod serve;
 pub mod web_config;
 
+pub use encoding::{EncodeError, Encoder, Format, NameFilter};
 pub use endpoint::{Endpoint, EndpointBuilder};
-pub use exposition::{EncodeError, Exposition, OPENMETRICS_TEXT};
+pub use exposition::{Exposition, OPENMETRICS_TEXT};
+pub use families::{
+    Builder, Counter, Family, FloatCounter, Gauge, Handle, Histogram, IntGauge, Metric, NativeBuckets, Samples,
+    Selected, ShardedCounter,
+};
 pub use health::{Component, Health, Liveness, Readiness};
 pub use http_metrics::{
     FinishedRequest, HttpLabel, HttpMetrics, HttpMetricsBody, HttpMetricsBuilder, HttpMetricsFuture, HttpMetricsService,
@@ -58,5 +64,6 @@ pub use http_metrics::{
 pub use landing_page::LandingPage;
 pub use limits::Limits;
 pub use listen_addr::{ListenAddr, ListenAddrError};
+pub use registry::{CallbackKind, RegisterError, Registry};
 pub use routes::ProgramRoutes;
 pub use serve::{BindError, ConnectionObserver, PeerAddress, ServeError, http_bind, http_serve};

@@ -1,6 +1,6 @@
 //! Which format and which compression a client asked for, by its `Accept` and `Accept-Encoding` (RFC 9110, 12.5).
 
-use crate::scrape::stand_in::Format;
+use crate::encoding::Format;
 use http::header::{ACCEPT, ACCEPT_ENCODING, HeaderMap, HeaderName};
 
 /// Most elements read of one header; Prometheus sends five, browsers eight. Later ones count as absent.
@@ -226,14 +226,14 @@ mod tests {
     const OPENMETRICS: &str = Format::OpenMetrics.content_type();
     const PROTOBUF: &str = Format::Protobuf.content_type();
 
-    fn headers(name: HeaderName, values: &[&str]) -> HeaderMap {
+    fn headers(name: &HeaderName, values: &[&str]) -> HeaderMap {
         values.iter().map(|value| (name.clone(), value.parse().unwrap())).collect()
     }
 
     #[test]
     fn the_scrapers_there_are_get_what_they_ask_for() {
         let check = |accept: &str, expected: &str| {
-            assert_eq!(media_type(&headers(ACCEPT, &[accept])).content_type, expected, "{accept}");
+            assert_eq!(media_type(&headers(&ACCEPT, &[accept])).content_type, expected, "{accept}");
         };
         // Prometheus 2.42, without and with native histograms; Grafana Agent sends the same.
         let openmetrics = "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,\
@@ -279,7 +279,7 @@ mod tests {
     #[test]
     fn media_types_by_quality_then_by_the_clients_order() {
         let check = |accept: &[&str], expected: &str| {
-            assert_eq!(media_type(&headers(ACCEPT, accept)).content_type, expected, "{accept:?}");
+            assert_eq!(media_type(&headers(&ACCEPT, accept)).content_type, expected, "{accept:?}");
         };
         check(&[], TEXT);
         check(&[""], TEXT);
@@ -314,7 +314,7 @@ mod tests {
     fn codings_by_quality() {
         use Coding::{Gzip, Identity, Zstd};
         let check = |accept: &[&str], expected: Option<Coding>| {
-            assert_eq!(coding(&headers(ACCEPT_ENCODING, accept)), expected, "{accept:?}");
+            assert_eq!(coding(&headers(&ACCEPT_ENCODING, accept)), expected, "{accept:?}");
         };
         check(&[], Some(Identity));
         check(&[""], Some(Identity));

@@ -13,7 +13,6 @@ mod joinable;
 mod limits;
 mod metrics;
 mod name_query;
-pub(crate) mod stand_in;
 mod timeout;
 
 use crate::exposition::Exposition;

@@ -75,7 +75,9 @@ mod tests {
 
     #[test]
     fn every_coding_gives_the_document_back() {
-        let document: Vec<u8> = (0..100_000_u32).flat_map(|number| format!("line {number}\n").into_bytes()).collect();
+        // Digits without a pattern, so that something is left to send.
+        let lines = (0..100_000_u32).map(|number| format!("line {}\n", number.wrapping_mul(2_654_435_761)));
+        let document: Vec<u8> = lines.flat_map(String::into_bytes).collect();
         for coding in [Coding::Identity, Coding::Gzip, Coding::Zstd] {
             let (mut compressor, mut sent, mut pieces) = (Compressor::new(coding).unwrap(), Vec::new(), 0);
             for part in document.chunks(10_000) {
@@ -99,7 +101,7 @@ mod tests {
                 Coding::Zstd => plain = zstd::decode_all(&*sent).unwrap(),
             }
             assert!(plain == document, "{coding:?}");
-            assert!(coding == Coding::Identity || sent.len() < document.len() / 2, "{}", sent.len());
+            assert!(coding == Coding::Identity || sent.len() < document.len() * 3 / 4, "{}", sent.len());
         }
     }
 }

@@ -5,12 +5,11 @@ use super::document::Document;
 use super::joinable::{Joinable, Key};
 use super::limits::{BURST_BYTES, BURST_SENT_BYTES};
 use super::metrics::ScrapeMetrics;
-use super::stand_in::{Encoder, NameFilter};
-use crate::exposition::{EncodeError, Exposition};
+use crate::encoding::{EncodeError, Encoder, NameFilter};
+use crate::exposition::Exposition;
 use bytes::Bytes;
 use std::io;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
 use tokio::task::{JoinError, spawn_blocking};
 
@@ -86,12 +85,6 @@ impl Driver {
             let (at_work, go) = joined?;
             let Go { pieces, is_last } = go?;
             let is_empty = pieces.is_empty();
-            if is_last && self.key.names.is_none() {
-                self.metrics.size_bytes.set(i64::try_from(at_work.bytes).unwrap_or(i64::MAX));
-            }
-            if is_last {
-                self.metrics.duration_seconds.observe(at_work.worked.as_secs_f64());
-            }
             self.document.publish(pieces, is_last);
             if is_last {
                 return Ok(());
@@ -127,23 +120,19 @@ struct Writer {
     key: Key,
     parts: Option<(Encoder, Compressor)>,
     buffer: Vec<u8>,
-    /// Before compression.
-    bytes: usize,
-    worked: Duration,
 }
 
 impl Writer {
     fn new(exposition: Exposition, key: Key) -> Self {
-        Self { exposition, key, parts: None, buffer: Vec::new(), bytes: 0, worked: Duration::ZERO }
+        Self { exposition, key, parts: None, buffer: Vec::new() }
     }
 
     /// Encodes and compresses until the document is complete or this go has done enough.
     fn go(&mut self) -> Result<Go, DriverError> {
-        let start = Instant::now();
         let (encoder, compressor) = match &mut self.parts {
             Some(parts) => parts,
             none => {
-                let names = self.key.names.as_ref().map(|names| names.iter().cloned().collect::<NameFilter>());
+                let names = self.key.names.as_ref().map(|names| NameFilter::new(names.iter().cloned()));
                 let encoder = self.exposition.encoder(self.key.format, names);
                 none.insert((encoder, Compressor::new(self.key.coding)?))
             }
@@ -165,8 +154,6 @@ impl Writer {
                 break !has_more;
             }
         };
-        self.bytes += encoded;
-        self.worked += start.elapsed();
         Ok(Go { pieces, is_last })
     }
 }

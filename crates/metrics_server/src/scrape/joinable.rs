@@ -2,7 +2,7 @@
 
 use super::document::{Document, Membership};
 use super::name_query::Names;
-use super::stand_in::Format;
+use crate::encoding::Format;
 use crate::negotiation::Coding;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -1,17 +1,13 @@
 //! What is known about scraping itself.
 
 use super::cut::Cut;
-use super::stand_in::Format;
+use crate::encoding::Format;
 use crate::negotiation::Coding;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
-
-/// Seconds; an empty registry encodes in microseconds, 100,000 series in a tenth of a second.
-const SCRAPE_SECONDS: [f64; 12] = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.25, 1.5, 5.5];
 
 const FORMATS: [(Format, &str); 3] =
     [(Format::Text, "text"), (Format::OpenMetrics, "openmetrics"), (Format::Protobuf, "protobuf")];
@@ -31,8 +27,6 @@ pub(crate) enum Refusal {
 /// The metrics of all scrapes of one exposition. Cheap to clone; every series is there from the start.
 #[derive(Clone, Debug)]
 pub(crate) struct ScrapeMetrics {
-    pub(super) duration_seconds: Histogram,
-    pub(super) size_bytes: Gauge,
     pub(super) in_flight: Gauge,
     pub(super) errors: Counter,
     pub(super) shared: Counter,
@@ -61,8 +55,6 @@ impl ScrapeMetrics {
         let by_reason =
             |family: &Family<ReasonLabels, Counter>, reason| family.get_or_create_owned(&ReasonLabels { reason });
         let metrics = Self {
-            duration_seconds: Histogram::new(SCRAPE_SECONDS),
-            size_bytes: Gauge::default(),
             in_flight: Gauge::default(),
             errors: Counter::default(),
             shared: Counter::default(),
@@ -70,10 +62,6 @@ impl ScrapeMetrics {
             refused: ["in_flight", "timeout", "names"].map(|reason| by_reason(&refused, reason)),
             cut: ["behind", "deadline"].map(|reason| by_reason(&cut, reason)),
         };
-        let help = "Time to encode and compress an exposition, waiting and sending not included; not yet the one that reads this";
-        registry.register("metrics_server_scrape_duration_seconds", help, metrics.duration_seconds.clone());
-        let help = "Size of the previous whole exposition, not compressed";
-        registry.register("metrics_server_scrape_size_bytes", help, metrics.size_bytes.clone());
         let help = "Scrapes that wait for the first byte, this one included";
         registry.register("metrics_server_scrapes_in_flight", help, metrics.in_flight.clone());
         let help = "Expositions that could not be encoded";

@@ -17,6 +17,7 @@ metrics_server_accept_errors counter
 metrics_server_connection_panics counter
 metrics_server_connections gauge
 metrics_server_connections_refused counter
+metrics_server_families_invalid counter
 metrics_server_scrape_duration_seconds histogram
 metrics_server_scrape_errors counter
 metrics_server_scrape_size_bytes gauge

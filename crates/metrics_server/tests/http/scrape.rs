@@ -243,7 +243,7 @@ async fn scrapes_that_wait_share_one_encoding_that_is_not_older_than_they_are() 
 
 #[tokio::test]
 async fn what_differs_is_not_shared() {
-    let collector = Controlled::new(Behaviour::Wait);
+    let collector = Controlled::with_bulk(Behaviour::Wait, 3);
     let (address, mut first) = start_held(&collector, limits(), "").await;
     let mut scrapes = JoinSet::new();
     let openmetrics = "Accept: application/openmetrics-text\r\n";
