@@ -174,3 +174,6 @@ impl Drop for Place {
         self.in_flight.dec();
     }
 }
+
+#[cfg(test)]
+mod tests;
