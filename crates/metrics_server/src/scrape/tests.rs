@@ -29,7 +29,7 @@ async fn nothing_is_encoded_ahead_of_the_reader() {
     let scraper = Scraper::new(Exposition::new(registry), 4);
     let unread = scrape(&scraper, None).await;
     assert!(!unread.is_length_known(), "more than one go");
-    for _ in 0..20 {
+    for _ in 0..300 {
         assert_eq!(last_size(&scraper).await, 0.0);
     }
     let text = read(unread).await;
