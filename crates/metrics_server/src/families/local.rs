@@ -29,6 +29,9 @@ impl<M> Tables<M> {
     /// Remembers a table, and lets go of those that nobody needs any more.
     pub(super) fn remember(&self, family: usize, table: &Arc<Table<M>>) {
         let Ok(mut tables) = self.tables.try_borrow_mut() else { return };
+        if tables.get(family).and_then(Option::as_ref).is_some_and(|known| Arc::ptr_eq(known, table)) {
+            return;
+        }
         for place in tables.iter_mut() {
             if place.as_ref().is_some_and(|table| table.is_replaced()) {
                 *place = None;

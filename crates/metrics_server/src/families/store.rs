@@ -203,7 +203,7 @@ impl<M: Metric> Store<M> {
     }
 
     /// Removes what was idle for long enough until `now` on the family's clock.
-    pub(super) fn sweep(&self, chunks: &Chunks<M>, now: Duration) {
+    fn sweep(&self, chunks: &[Arc<Vec<Arc<Series<M>>>>], now: Duration) {
         let Some(expire_after) = self.settings.expire_after else { return };
         let mut removed = 0;
         for series in chunks.iter().flat_map(|chunk| chunk.iter()) {
@@ -244,9 +244,8 @@ impl<M: Metric> Source for Shared<M> {
     }
 
     fn snapshot(&self) -> Box<dyn Snapshot> {
-        let chunks = self.0.chunks();
-        self.0.sweep(&chunks, self.0.started.elapsed());
-        Box::new(SeriesSnapshot { store: Arc::clone(&self.0), chunks: chunks.into_iter(), next: 0 })
+        let chunks = self.0.chunks().into_iter();
+        Box::new(SeriesSnapshot { store: Arc::clone(&self.0), chunks, swept: false, next: 0 })
     }
 }
 
@@ -254,12 +253,18 @@ impl<M: Metric> Source for Shared<M> {
 struct SeriesSnapshot<M: Metric> {
     store: Arc<Store<M>>,
     chunks: std::vec::IntoIter<Arc<Vec<Arc<Series<M>>>>>,
+    /// Left to the encoding, because it looks at every series.
+    swept: bool,
     /// In the first chunk.
     next: usize,
 }
 
 impl<M: Metric> Snapshot for SeriesSnapshot<M> {
     fn encode(&mut self, writer: &mut FamilyWriter, out: &mut Vec<u8>, limit: usize) -> bool {
+        if !self.swept {
+            self.swept = true;
+            self.store.sweep(self.chunks.as_slice(), self.store.started.elapsed());
+        }
         let names = &self.store.settings.names;
         while let Some(chunk) = self.chunks.as_slice().first() {
             for series in &chunk[self.next..] {
