@@ -3,7 +3,7 @@
 use std::{fs, net::SocketAddr, path::Path};
 
 use logger::{Clock, LoggerError, Service, cli::RunArgs};
-use metrics_server::Registry;
+use metrics_server::{MetricsArgs, Registry, SecuritySource};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use ultra_low_latency_server_chunked_parallel::{Config as ServerConfig, Limits, Server};
@@ -24,7 +24,7 @@ impl Logger {
         let args = RunArgs {
             config: Some(file.path().to_owned()),
             data_path: Some(data.to_owned()),
-            metrics_listen: vec!["127.0.0.1:0".to_owned()],
+            metrics: MetricsArgs { metrics_listen: vec!["127.0.0.1:0".to_owned()], ..MetricsArgs::default() },
             ..RunArgs::default()
         };
         let config = logger::Config::load(&args).unwrap();
@@ -62,6 +62,7 @@ impl DataServer {
         let config = ServerConfig {
             listen: "127.0.0.1:0".parse().unwrap(),
             metrics_listen: vec!["127.0.0.1:0".parse().unwrap()],
+            metrics_security: SecuritySource::default(),
             data_path: data.to_owned(),
             log: "info".to_owned(),
             warn_plain: false,

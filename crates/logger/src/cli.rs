@@ -3,6 +3,7 @@
 use std::{ffi::OsString, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand};
+use metrics_server::{MetricsArgs, Security};
 
 use crate::Config;
 
@@ -47,15 +48,9 @@ pub struct RunArgs {
     /// Directory of the column files [default: ./data]
     #[arg(long, env = "LOGGER_DATA_PATH", value_name = "DIR")]
     pub data_path: Option<PathBuf>,
-    /// Port of /metrics, /health and /ready on all addresses [default: 9090]
-    #[arg(long, env = "METRICS_PORT", value_name = "PORT")]
-    pub metrics_port: Option<u16>,
-    /// Address of /metrics, /health and /ready, repeatable; replaces the port
-    #[arg(long, value_name = "HOST:PORT")]
-    pub metrics_listen: Vec<String>,
-    /// Web configuration of the metrics endpoint: not in this version yet
-    #[arg(long, env = "WEB_CONFIG_FILE", value_name = "FILE")]
-    pub web_config: Option<PathBuf>,
+    /// The metrics endpoint; port 9090 on all addresses if nothing is said.
+    #[command(flatten)]
+    pub metrics: MetricsArgs,
     /// What to log, such as `debug` or `warn,logger::feed=debug` [default: info]
     #[arg(long, env = "RUST_LOG", value_name = "FILTER")]
     pub log: Option<String>,
@@ -93,6 +88,7 @@ pub fn invocation(arguments: impl IntoIterator<Item = OsString>) -> Result<Invoc
         return Ok(Invocation::Print(yaml));
     }
     if check_only {
+        Security::check(&config.security).map_err(|error| format!("logger: {error}"))?;
         return Ok(Invocation::Print("the configuration is fine\n".to_owned()));
     }
     Ok(Invocation::Record(Box::new(config)))

@@ -8,7 +8,7 @@ use std::{
 };
 
 use exchange_protocol::{Stream, Venue};
-use metrics_server::ListenAddr;
+use metrics_server::{ListenAddr, MetricsArgs, MetricsArgsError, SecuritySource};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use tracing_subscriber::EnvFilter;
 
@@ -23,6 +23,9 @@ pub struct Config {
     /// Addresses of the metrics endpoint.
     #[serde(serialize_with = "as_texts")]
     pub metrics_listen: Vec<ListenAddr>,
+    /// TLS and credentials of the metrics endpoint.
+    #[serde(flatten)]
+    pub security: SecuritySource,
     /// What to log, in the syntax of `RUST_LOG`.
     #[serde(skip)]
     pub log: String,
@@ -95,6 +98,9 @@ pub enum ConfigError {
         /// What is wrong, with line and column.
         reason: String,
     },
+    /// A flag, a variable or a key of the metrics endpoint.
+    #[error(transparent)]
+    Metrics(#[from] MetricsArgsError),
     /// A value is not allowed.
     #[error("{key}: {reason}")]
     Value {
@@ -115,6 +121,11 @@ fn value(key: impl Into<String>, reason: impl Into<String>) -> ConfigError {
 struct File {
     data_path: Option<PathBuf>,
     metrics_listen: Option<Vec<String>>,
+    web_config: Option<PathBuf>,
+    metrics_tls_cert: Option<PathBuf>,
+    metrics_tls_key: Option<PathBuf>,
+    metrics_user: Option<String>,
+    metrics_password_file: Option<PathBuf>,
     #[serde(default, deserialize_with = "duration")]
     flush_interval: Option<Duration>,
     #[serde(default, deserialize_with = "duration")]
@@ -153,16 +164,8 @@ impl Config {
     /// # Errors
     /// [`ConfigError`], naming the file, key or flag.
     pub fn load(args: &RunArgs) -> Result<Config, ConfigError> {
-        if args.web_config.is_some() {
-            // Going on without it would open to everybody what somebody meant to protect.
-            let reason = "TLS and authentication of the metrics endpoint are not in this version yet; leave it away";
-            return Err(value("--web-config (WEB_CONFIG_FILE)", reason));
-        }
         let file = args.config.as_deref().map(read).transpose()?.unwrap_or_default();
-        let metrics_port = args.metrics_port.map(|port| vec![format!("0.0.0.0:{port}")]);
-        let listen = Some(args.metrics_listen.clone()).filter(|listen| !listen.is_empty());
-        let listen = listen.or(metrics_port).or(file.metrics_listen).unwrap_or_else(|| vec!["0.0.0.0:9090".to_owned()]);
-        let parse = |text: &String| text.parse().map_err(|error| value("metrics_listen", format!("{error}")));
+        let metrics = metrics_args(args, &file)?;
         let config = Config {
             recording: Recording {
                 data_path: args.data_path.clone().or(file.data_path).unwrap_or_else(|| PathBuf::from("./data")),
@@ -172,7 +175,8 @@ impl Config {
                 open_files: file.open_files.unwrap_or(4_096),
                 large_trade: file.large_trade.unwrap_or(100_000.0),
             },
-            metrics_listen: listen.iter().map(parse).collect::<Result<_, _>>()?,
+            metrics_listen: metrics.listen(DEFAULT_METRICS_PORT)?,
+            security: metrics.security()?,
             log: args.log.clone().filter(|log| !log.is_empty()).unwrap_or_else(|| "info".to_owned()),
             symbol_label_limit: file.symbol_label_limit.unwrap_or(500),
             queue_capacity: file.queue_capacity.unwrap_or(65_536),
@@ -198,9 +202,6 @@ impl Config {
         if self.queue_capacity > MOST_QUEUED {
             return Err(value("queue_capacity", format!("{} is more than {MOST_QUEUED}", self.queue_capacity)));
         }
-        if self.metrics_listen.is_empty() {
-            return Err(value("metrics_listen", "is empty; leave the key away to listen on 0.0.0.0:9090"));
-        }
         if recording.data_path.as_os_str().is_empty() {
             return Err(value("data_path", "is empty; leave it away to use ./data"));
         }
@@ -209,6 +210,30 @@ impl Config {
         }
         Ok(())
     }
+}
+
+const DEFAULT_METRICS_PORT: u16 = 9090;
+
+/// The flags and variables of the metrics endpoint, with the file's keys for what they leave open. Flags for its
+/// security replace all that the file says of it, so that no mixture of both comes about.
+fn metrics_args(args: &RunArgs, file: &File) -> Result<MetricsArgs, ConfigError> {
+    let mut metrics = args.metrics.clone();
+    let is_asked = |texts: &[String]| texts.iter().any(|text| !text.is_empty());
+    let has_port = metrics.metrics_port.as_ref().is_some_and(|port| !port.is_empty());
+    if let Some(listen) = file.metrics_listen.clone().filter(|_| !has_port && !is_asked(&metrics.metrics_listen)) {
+        if !is_asked(&listen) {
+            return Err(value("metrics_listen", "is empty; leave the key away to listen on 0.0.0.0:9090"));
+        }
+        metrics.metrics_listen = listen;
+    }
+    if metrics.security()?.is_open() {
+        metrics.web_config = file.web_config.clone();
+        metrics.metrics_tls_cert = file.metrics_tls_cert.clone();
+        metrics.metrics_tls_key = file.metrics_tls_key.clone();
+        metrics.metrics_user = file.metrics_user.clone();
+        metrics.metrics_password_file = file.metrics_password_file.clone();
+    }
+    Ok(metrics)
 }
 
 /// A fact takes about 150 bytes: more would be gigabytes, which say that something is wrong and do not help.

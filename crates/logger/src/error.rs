@@ -1,7 +1,7 @@
 //! What ends the logger.
 
 use column_store::StoreError;
-use metrics_server::{BindError, RegisterError, ServeError};
+use metrics_server::{BindError, RegisterError, SecurityError, ServeError};
 
 /// An error of the logger.
 #[derive(Debug, thiserror::Error)]
@@ -13,6 +13,9 @@ pub enum LoggerError {
     /// A metrics address cannot be listened on.
     #[error(transparent)]
     Bind(#[from] BindError),
+    /// TLS or credentials of the metrics endpoint cannot be used.
+    #[error(transparent)]
+    Security(#[from] SecurityError),
     /// The metrics endpoint broke.
     #[error("the metrics endpoint ended: {0}")]
     Endpoint(#[from] ServeError),

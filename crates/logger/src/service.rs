@@ -3,7 +3,7 @@
 use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
 
 use column_store::{Options, Store};
-use metrics_server::{Endpoint, Exposition, Health, Registry};
+use metrics_server::{Endpoint, Exposition, Health, LandingPage, Registry, Security, build_info};
 use tokio::{
     runtime::Handle,
     sync::mpsc,
@@ -60,8 +60,9 @@ impl Service {
         let symbols = Arc::new(Symbols::new(&config.exchanges, config.symbol_label_limit, clock));
         let metrics = Arc::new(Metrics::register(&mut registry, &symbols)?);
         symbols.register(&mut registry)?;
-        metrics_server::process::register(registry.client());
-        metrics_server::build_info!("gpu_charts").register(registry.client());
+        metrics_server::process::register(&mut registry);
+        metrics_server::runtime::register(&mut registry, &Handle::current());
+        build_info!("gpu_charts").register(&mut registry);
 
         let health = Health::new("gpu-charts-logger");
         let venues = Venues::new(&metrics, health.component("feeds", None));
@@ -85,7 +86,9 @@ impl Service {
         });
         let recorder = opening.await.map_err(|error| ended("recorder", &error))??;
 
-        let mut endpoint = Endpoint::builder(Exposition::new(registry), health);
+        let security = Security::start(config.security, &mut registry).await?;
+        let page = LandingPage::default().build(build_info!("gpu_charts"));
+        let mut endpoint = Endpoint::builder(Exposition::new(registry), health).security(security).landing_page(page);
         for address in config.metrics_listen {
             endpoint = endpoint.listen(address);
         }

@@ -64,13 +64,18 @@ fn wrong_configurations_are_named() {
     refused(&[], "metrics_listen: []\n", &["metrics_listen: is empty"]);
     refused(&["--log", "logger=wat"], "{}\n", &["--log (RUST_LOG)", "logger=wat"]);
     refused(&["--data-path", ""], "{}\n", &["data"]);
-    refused(&["--web-config", "web.yml"], "{}\n", &["--web-config", "not in this version"]);
+    refused(&["--metrics-tls-cert", "c.pem"], "{}\n", &["--metrics-tls-cert", "needs --metrics-tls-key"]);
+    let both = ["--web-config", "web.yml", "--metrics-user", "prometheus"];
+    refused(&both, "{}\n", &["--metrics-user (METRICS_USER) and --web-config", "web.yml"]);
+    refused(&["check-config", "--web-config", "/nowhere.yml"], "{}\n", &["/nowhere.yml"]);
+    refused(&["check-config"], "web_config: /nowhere.yml\n", &["/nowhere.yml"]);
     refused(&["--frobnicate"], "{}\n", &["--frobnicate"]);
 }
 
 #[test]
 fn flags_win_over_the_file_and_the_file_over_defaults() {
-    let file = "data_path: /from/file\nsync_interval: 2s\nmetrics_listen: ['127.0.0.1:1']\n\
+    let file = "data_path: /from/file\nsync_interval: 2s\nmetrics_listen: ['127.0.0.1:1', 'unix:/run/logger.sock,mode=0600']\n\
+        web_config: /etc/web-config.yml\n\
         exchanges:\n  binance:\n    symbols: [BTCUSDT]\n    trades: aggTrade\n  coinbase: {}\n";
     let print = |args: &[&str]| {
         let output = logger(args, file);
@@ -78,7 +83,15 @@ fn flags_win_over_the_file_and_the_file_over_defaults() {
         String::from_utf8(output.stdout).unwrap()
     };
     let from_file = print(&["--print-config"]);
-    for part in ["/from/file", "sync_interval: 2s", "flush_interval: 500ms", "127.0.0.1:1", "aggTrade", "DOGE-USD"] {
+    for part in [
+        "/from/file",
+        "sync_interval: 2s",
+        "flush_interval: 500ms",
+        "127.0.0.1:1",
+        "web-config.yml",
+        "aggTrade",
+        "DOGE-USD",
+    ] {
         assert!(from_file.contains(part), "`{part}` is not in:\n{from_file}");
     }
     let flags = ["run", "--print-config", "--data-path", "/from/flag", "--metrics-port", "7", "--exchanges", "binance"];

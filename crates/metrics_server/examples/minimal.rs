@@ -1,30 +1,40 @@
-//! A program with one metric and one component, which serves `/metrics`, `/health` and `/ready` until Ctrl-C.
+//! A program with one metric and one component, and an endpoint with everything: `/metrics`, `/health` and `/ready` until
+//! Ctrl-C.
 //!
-//! `cargo run -p metrics_server --example minimal [HOST:PORT]`
+//! ```sh
+//! cargo run -p metrics_server --example minimal
+//! cargo run -p metrics_server --example minimal -- --metrics-listen unix:/tmp/minimal.sock --web-config web-config.yml
+//! ```
 
-use metrics_server::{Endpoint, Exposition, Health, ListenAddr};
-use prometheus_client::metrics::counter::Counter;
-use prometheus_client::registry::Registry;
+use clap::Parser;
+use metrics_server::{Endpoint, Exposition, Health, MetricsArgs, Registry, Security};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
+
+#[derive(Parser)]
+struct Args {
+    #[command(flatten)]
+    metrics: MetricsArgs,
+}
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     tracing_subscriber::fmt().init();
-    let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:9090".to_owned());
+    let args = Args::parse().metrics;
 
-    let ticks = Counter::<u64>::default();
-    let mut registry = Registry::default();
-    registry.register("example_ticks", "Ticks of the example's clock", ticks.clone());
+    let mut registry = Registry::new();
+    let ticks = registry.counter("example_ticks", "Ticks of the example's clock").labels(["clock"]).register()?;
     metrics_server::process::register(&mut registry);
     metrics_server::build_info!("example").register(&mut registry);
 
     let health = Health::new("example");
     let clock = health.component("clock", Some(Duration::from_secs(10)));
-    let endpoint = Endpoint::builder(Exposition::new(registry), health.clone())
-        .listen(address.parse::<ListenAddr>()?)
-        .bind()
-        .await?;
+    let security = Security::start(args.security()?, &mut registry).await?;
+    let mut endpoint = Endpoint::builder(Exposition::new(registry), health).security(security);
+    for address in args.listen(9090)? {
+        endpoint = endpoint.listen(address);
+    }
+    let endpoint = endpoint.bind().await?;
 
     let stop = CancellationToken::new();
     let ticking = tokio::spawn(async move {
@@ -32,7 +42,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         clock.ready();
         loop {
             second.tick().await;
-            ticks.inc();
+            ticks.with(["wall"]).inc();
             clock.beat();
         }
     });

@@ -1,37 +1,49 @@
 //! The flags of a metrics endpoint, the same for every program.
 
+use crate::listen_addr::{ListenAddr, ListenAddrError};
 use crate::web_config::{Pem, TlsConfig, WebConfig, WebConfigError};
 use clap::Args;
+use clap::builder::{OsStringValueParser, TypedValueParser};
+use serde::ser::{Serialize, SerializeMap, Serializer};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-/// Where the metrics endpoint listens and who may see it; flattened into the flags of a program.
+/// Also takes what is empty, and counts as not given here: that is how compose files leave a variable away.
+fn path() -> impl TypedValueParser<Value = PathBuf> {
+    OsStringValueParser::new().map(PathBuf::from)
+}
+
+/// Where the metrics endpoint listens and who may see it; flattened into the flags of a program. What is empty counts
+/// as not given.
 #[derive(Clone, Debug, Default, Args)]
 #[group(skip)]
 pub struct MetricsArgs {
     /// Port of /metrics, /health and /ready on all addresses
     #[arg(long, env = "METRICS_PORT", value_name = "PORT")]
-    pub metrics_port: Option<u16>,
+    pub metrics_port: Option<String>,
     /// Address of /metrics, /health and /ready, repeatable, in the environment separated by commas; replaces the port
     #[arg(long, env = "METRICS_LISTEN", value_name = "ADDRESS", value_delimiter = ',')]
     pub metrics_listen: Vec<String>,
     /// TLS, users and limits of the metrics endpoint: a Prometheus web-config.yml
-    #[arg(long, env = "WEB_CONFIG_FILE", value_name = "FILE")]
+    #[arg(long, env = "WEB_CONFIG_FILE", value_name = "FILE", value_parser = path())]
     pub web_config: Option<PathBuf>,
     /// Certificate chain (PEM) of the metrics endpoint, instead of --web-config
-    #[arg(long, env = "METRICS_TLS_CERT", value_name = "FILE")]
+    #[arg(long, env = "METRICS_TLS_CERT", value_name = "FILE", value_parser = path())]
     pub metrics_tls_cert: Option<PathBuf>,
     /// Private key (PEM) of that certificate
-    #[arg(long, env = "METRICS_TLS_KEY", value_name = "FILE")]
+    #[arg(long, env = "METRICS_TLS_KEY", value_name = "FILE", value_parser = path())]
     pub metrics_tls_key: Option<PathBuf>,
     /// User who may see the metrics, instead of --web-config
     #[arg(long, env = "METRICS_USER", value_name = "NAME")]
     pub metrics_user: Option<String>,
     /// File with the password of that user on its one line
-    #[arg(long, env = "METRICS_PASSWORD_FILE", value_name = "FILE")]
+    #[arg(long, env = "METRICS_PASSWORD_FILE", value_name = "FILE", value_parser = path())]
     pub metrics_password_file: Option<PathBuf>,
 }
 
 /// Where the security of an endpoint is written down; read again whenever it changes.
+///
+/// Serialised it has the names of the flags as keys, with `_` for `-`; nothing in it is secret.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SecuritySource {
     source: Source,
@@ -48,10 +60,40 @@ enum Source {
     },
 }
 
+impl Serialize for SecuritySource {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        match &self.source {
+            Source::Open => {}
+            Source::WebConfig(path) => map.serialize_entry("web_config", path)?,
+            Source::Flags { cert_and_key, user_and_password } => {
+                if let Some((cert, key)) = cert_and_key {
+                    map.serialize_entry("metrics_tls_cert", cert)?;
+                    map.serialize_entry("metrics_tls_key", key)?;
+                }
+                if let Some((user, password_file)) = user_and_password {
+                    map.serialize_entry("metrics_user", user)?;
+                    map.serialize_entry("metrics_password_file", password_file)?;
+                }
+            }
+        }
+        map.end()
+    }
+}
+
 /// Flags that do not go together.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum MetricsArgsError {
+    /// A port that is none.
+    #[error("--metrics-port (METRICS_PORT): {port:?} is not a port from 0 to 65535")]
+    Port {
+        /// As it was given.
+        port: String,
+    },
+    /// An address that is none.
+    #[error("--metrics-listen (METRICS_LISTEN): {0}")]
+    Listen(#[from] ListenAddrError),
     /// One of the simple flags beside a web config, which says the same.
     #[error("{flag} and --web-config (WEB_CONFIG_FILE) exclude each other; write it into {}", web_config.display())]
     Both {
@@ -79,13 +121,29 @@ const USER: &str = "--metrics-user (METRICS_USER)";
 const PASSWORD: &str = "--metrics-password-file (METRICS_PASSWORD_FILE)";
 
 impl MetricsArgs {
+    /// Where to listen: the addresses, else the port on all IPv4 addresses, else `default_port` on them.
+    ///
+    /// # Errors
+    ///
+    /// [`MetricsArgsError::Listen`] names the address and what is wrong with it.
+    pub fn listen(&self, default_port: u16) -> Result<Vec<ListenAddr>, MetricsArgsError> {
+        let given: Vec<&String> = self.metrics_listen.iter().filter(|address| !address.is_empty()).collect();
+        if given.is_empty() {
+            let port = match self.metrics_port.as_deref().filter(|port| !port.is_empty()) {
+                Some(port) => port.parse().map_err(|_| MetricsArgsError::Port { port: port.to_owned() })?,
+                None => default_port,
+            };
+            return Ok(vec![SocketAddr::from(([0, 0, 0, 0], port)).into()]);
+        }
+        given.into_iter().map(|address| Ok(address.parse()?)).collect()
+    }
+
     /// Where the security of the endpoint is written down, if it is.
     ///
     /// # Errors
     ///
     /// [`MetricsArgsError`] names the flags and variables that do not go together.
     pub fn security(&self) -> Result<SecuritySource, MetricsArgsError> {
-        // A variable that is set and empty is how compose files leave one away.
         let path = |path: &Option<PathBuf>| path.clone().filter(|path| !path.as_os_str().is_empty());
         let (cert, key) = (path(&self.metrics_tls_cert), path(&self.metrics_tls_key));
         let user = self.metrics_user.clone().filter(|user| !user.is_empty());
@@ -186,9 +244,26 @@ mod tests {
     #[test]
     fn flags_are_read() {
         let args = args(&["--metrics-port", "9", "--metrics-listen", "a:1", "--metrics-listen", "b:2,unix:/run/c"]);
-        assert_eq!(args.metrics_port, Some(9));
+        assert_eq!(args.metrics_port.as_deref(), Some("9"));
         assert_eq!(args.metrics_listen, ["a:1", "b:2", "unix:/run/c"]);
         assert!(args.security().unwrap().is_open());
+        let listen: Vec<String> = args.listen(1).unwrap().iter().map(ToString::to_string).collect();
+        assert_eq!(listen, ["a:1", "b:2", "unix:/run/c"]);
+    }
+
+    #[test]
+    fn what_is_empty_is_not_given() {
+        let args = args(&["--metrics-port", "", "--metrics-listen", "", "--web-config", "", "--metrics-user", ""]);
+        assert!(args.security().unwrap().is_open());
+        assert_eq!(args.listen(9090).unwrap(), ["0.0.0.0:9090".parse().unwrap()]);
+    }
+
+    #[test]
+    fn a_bad_port_or_address_names_its_flag() {
+        let error = |flags: &[&str]| args(flags).listen(1).unwrap_err().to_string();
+        let port = "--metrics-port (METRICS_PORT): \"65536\" is not a port from 0 to 65535";
+        assert_eq!(error(&["--metrics-port", "65536"]), port);
+        assert!(error(&["--metrics-listen", "nowhere"]).starts_with("--metrics-listen (METRICS_LISTEN): "));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Which build of the program is running.
 
+use crate::registry::Registry;
 use prometheus_client::metrics::info::Info;
-use prometheus_client::registry::Registry;
 
 /// The revision of the workspace this was built from, 12 hex digits; `unknown` when built outside of a checkout
 /// without `GPU_CHARTS_REVISION`.
@@ -28,7 +28,7 @@ impl BuildInfo {
     pub fn register(&self, registry: &mut Registry) {
         let labels = [("version", self.version), ("revision", self.revision), ("rustc", self.rustc)];
         // The encoder appends `_info`.
-        registry.register(
+        registry.client().register(
             format!("{}_build", self.prefix),
             "Version, revision and compiler of the running program",
             Info::new(labels.to_vec()),
@@ -39,7 +39,7 @@ impl BuildInfo {
 /// The [`BuildInfo`] with the version of the crate that calls the macro.
 ///
 /// ```
-/// let mut registry = prometheus_client::registry::Registry::default();
+/// let mut registry = metrics_server::Registry::new();
 /// metrics_server::build_info!("gpu_charts").register(&mut registry);
 /// ```
 #[macro_export]

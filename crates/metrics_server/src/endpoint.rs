@@ -2,9 +2,10 @@
 
 use crate::exposition::Exposition;
 use crate::health::Health;
+use crate::landing_page::LandingPage;
 use crate::limits::Limits;
 use crate::listen_addr::{ListenAddr, ListenSocket};
-use crate::routes::routes;
+use crate::routes::{ProgramRoutes, routes};
 use crate::scrape::Scraper;
 use crate::security::Security;
 use crate::serve::{BindError, Listener, ServeError, http_bind_all, http_serve};
@@ -17,8 +18,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use tower::ServiceExt;
 use tower::util::BoxCloneSyncService;
+use tower::{Layer as _, ServiceExt};
 
 mod body;
 
@@ -52,6 +53,8 @@ pub struct Endpoint {
     limits: Limits,
     listeners: Vec<Listener>,
     security: Option<Security>,
+    page: LandingPage,
+    routes: Option<ProgramRoutes>,
     layers: Layers,
 }
 
@@ -65,6 +68,8 @@ pub struct EndpointBuilder {
     addresses: Vec<ListenAddr>,
     tls: Option<ServerTls>,
     security: Option<Security>,
+    page: LandingPage,
+    routes: Option<ProgramRoutes>,
     layers: Layers,
 }
 
@@ -78,6 +83,8 @@ impl Endpoint {
             addresses: Vec::new(),
             tls: None,
             security: None,
+            page: LandingPage::default(),
+            routes: None,
             layers: Layers::default(),
         }
     }
@@ -103,9 +110,20 @@ impl Endpoint {
         // A child: when one listener breaks, the others must drain, but it is not ours to stop the whole program.
         let shutdown = shutdown.child_token();
         let mut loops = JoinSet::new();
-        let service = warp::service(routes(scraper, self.health));
+        let page = self.page;
+        let service = routes(scraper, self.health, page, self.routes);
         let service = ServiceExt::<Request<Incoming>>::map_response(service, |answer| answer.map(EndpointBody::new));
-        let service = self.layers.around(BoxCloneSyncService::new(service));
+        let mut service = self.layers.around(BoxCloneSyncService::new(service));
+        // Outermost: nothing else hears of a request that is refused.
+        if let Some(guard) = self.security.as_ref().and_then(Security::guard) {
+            let guarded = guard.layer(service);
+            service = BoxCloneSyncService::new(guarded.map_response(|answer| answer.map(EndpointBody::new)));
+        }
+        let following = shutdown.child_token();
+        let _ends_with_this = following.clone().drop_guard();
+        if let Some(security) = self.security {
+            tokio::spawn(security.follow(following));
+        }
         for listener in self.listeners {
             let (service, observer) = (service.clone(), self.exposition.connections().clone());
             let (limits, shutdown) = (self.limits.clone(), shutdown.clone());
@@ -146,11 +164,23 @@ impl EndpointBuilder {
         self
     }
 
-    /// Encrypts and guards all listeners as `security` says, and follows its files while the endpoint serves. TLS is
-    /// left away on listeners that are marked `plain`; credentials are not.
+    /// Encrypts and guards all listeners as `security` says, and follows its files while the endpoint serves. Listeners
+    /// marked `plain` are left without TLS, not without credentials.
     pub fn security(mut self, security: Security) -> Self {
         self.tls = security.tls().or(self.tls);
         self.security = Some(security);
+        self
+    }
+
+    /// Replaces the page at `/`, to show the program's build and links of its own.
+    pub fn landing_page(mut self, page: LandingPage) -> Self {
+        self.page = page;
+        self
+    }
+
+    /// Answers all other paths with the program's own routes, behind the same credentials.
+    pub fn routes(mut self, routes: ProgramRoutes) -> Self {
+        self.routes = Some(routes);
         self
     }
 
@@ -185,7 +215,7 @@ impl EndpointBuilder {
                 listeners.push(listener);
             }
         }
-        let Self { exposition, health, limits, layers, .. } = self;
-        Ok(Endpoint { exposition, health, limits, listeners, layers })
+        let Self { exposition, health, limits, security, page, routes, layers, .. } = self;
+        Ok(Endpoint { exposition, health, limits, listeners, security, page, routes, layers })
     }
 }

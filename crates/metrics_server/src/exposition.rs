@@ -2,8 +2,8 @@
 
 use crate::encoding::{EncodeError, Encoder, Format, NameFilter};
 use crate::registry::Registry;
+use crate::scrape;
 use crate::serve::connection_metrics::ConnectionMetrics;
-use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry as ClientRegistry;
@@ -24,6 +24,7 @@ const SCRAPE_SECONDS: [f64; 12] = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005
 pub struct Exposition {
     registry: Arc<Registry>,
     metrics: ScrapeMetrics,
+    scrapes: scrape::ScrapeMetrics,
     connections: ConnectionMetrics,
 }
 
@@ -33,8 +34,9 @@ impl Exposition {
     pub fn new(registry: impl Into<Registry>) -> Self {
         let mut registry = registry.into();
         let metrics = ScrapeMetrics::register(registry.client());
+        let scrapes = scrape::ScrapeMetrics::register(registry.client());
         let connections = ConnectionMetrics::register(registry.client());
-        Self { registry: Arc::new(registry), metrics, connections }
+        Self { registry: Arc::new(registry), metrics, scrapes, connections }
     }
 
     /// Starts a document of all metrics, or of those that `names` asks for. Quick: the work is done by
@@ -73,40 +75,38 @@ impl Exposition {
         &self.metrics
     }
 
-    pub(crate) fn registry(&self) -> &Registry {
-        &self.registry
+    pub(crate) fn scrape_metrics(&self) -> &scrape::ScrapeMetrics {
+        &self.scrapes
     }
 
     pub(crate) fn connections(&self) -> &ConnectionMetrics {
         &self.connections
     }
+
+    pub(crate) fn registry(&self) -> &Registry {
+        &self.registry
+    }
 }
 
-/// The metrics about scraping.
+/// The metrics about scraping and about the connections scrapes come over.
 #[derive(Clone, Debug)]
 pub(crate) struct ScrapeMetrics {
     duration_seconds: Histogram,
     size_bytes: Gauge,
-    pub(crate) in_flight: Gauge,
-    pub(crate) refused: Counter,
-    pub(crate) errors: Counter,
 }
 
 impl ScrapeMetrics {
-    /// An exposition is complete: how long the encoding took, without the waiting between its pieces, and its length.
-    pub(crate) fn encoded(&self, spent: Duration, bytes: usize) {
+    /// An exposition is complete: how long the encoding took, without the waiting between its pieces, and its length
+    /// if it is that of all metrics.
+    pub(crate) fn encoded(&self, spent: Duration, bytes: Option<usize>) {
         self.duration_seconds.observe(spent.as_secs_f64());
-        self.size_bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
+        if let Some(bytes) = bytes {
+            self.size_bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
+        }
     }
 
     fn register(registry: &mut ClientRegistry) -> Self {
-        let metrics = Self {
-            duration_seconds: Histogram::new(SCRAPE_SECONDS),
-            size_bytes: Gauge::default(),
-            in_flight: Gauge::default(),
-            refused: Counter::default(),
-            errors: Counter::default(),
-        };
+        let metrics = Self { duration_seconds: Histogram::new(SCRAPE_SECONDS), size_bytes: Gauge::default() };
         registry.register(
             "metrics_server_scrape_duration_seconds",
             "Time to encode an exposition, waiting and sending not included; the scrape that reads this is not in it yet",
@@ -114,23 +114,8 @@ impl ScrapeMetrics {
         );
         registry.register(
             "metrics_server_scrape_size_bytes",
-            "Size of the previous exposition",
+            "Size of the previous exposition of all metrics, not compressed",
             metrics.size_bytes.clone(),
-        );
-        registry.register(
-            "metrics_server_scrapes_in_flight",
-            "Scrapes being encoded or waiting for their turn, this one included",
-            metrics.in_flight.clone(),
-        );
-        registry.register(
-            "metrics_server_scrapes_refused",
-            "Scrapes answered 503 because too many were in flight",
-            metrics.refused.clone(),
-        );
-        registry.register(
-            "metrics_server_scrape_errors",
-            "Scrapes answered 500 because a metric could not be encoded",
-            metrics.errors.clone(),
         );
         metrics
     }

@@ -1,29 +1,36 @@
 //! Middleware that counts and times the requests of any HTTP service.
 
 mod body;
+mod builder;
 mod future;
 mod labels;
 mod request;
 mod series;
 
+use crate::registry::Registry;
 pub use body::HttpMetricsBody;
+pub use builder::{HttpLabel, HttpMetricsBuilder};
 pub use future::HttpMetricsFuture;
 use http::{Request, Response};
 use http_body::Body;
-use labels::{Endpoints, Method};
-use prometheus_client::registry::Registry;
-use request::RequestGuard;
+use labels::Endpoints;
+pub use request::FinishedRequest;
+use request::{OnFinished, RequestGuard};
 use series::Series;
+use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Instant;
 use tower::{Layer, Service};
 
 /// A [`tower::Layer`] that measures every request of the service it wraps.
 ///
 /// - `<prefix>_http_requests_total{method,endpoint,status}`
 /// - `<prefix>_http_request_duration_seconds{method,endpoint}`, a histogram from 25 µs to 10 s
+/// - `<prefix>_http_response_size_bytes{method,endpoint}`, a histogram of the bodies' bytes
 /// - `<prefix>_http_requests_in_flight`
+/// - `<prefix>_http_request_panics_total`
 ///
 /// `endpoint` is one of the route templates given at registration, never the path a client sent; paths that match
 /// none share `other`, as do methods beyond the common ones. A request lasts until its response's body has ended.
@@ -36,10 +43,13 @@ use tower::{Layer, Service};
 /// Requests touch no lock that a scrape holds for longer than one series, and allocate nothing once a series exists.
 /// Cheap to clone; all clones count into the same series.
 ///
+/// A warp filter is measured as a service, `metrics.layer(warp::service(filter))`, and not with `Filter::with`: what
+/// wraps a filter sees neither the status of a rejection, nor the end of a body, nor a client that hangs up.
+///
 /// ```
 /// # use metrics_server::HttpMetrics;
 /// # use tower::Layer as _;
-/// let mut registry = prometheus_client::registry::Registry::default();
+/// let mut registry = metrics_server::Registry::new();
 /// let metrics = HttpMetrics::register(&mut registry, "gpu_charts_server", &["/api/data", "/api/symbols/{exchange}"]);
 /// # let service = tower::service_fn(|_: http::Request<()>| async { Ok::<_, std::convert::Infallible>(http::Response::new(String::new())) });
 /// let service = metrics.layer(service);
@@ -49,29 +59,38 @@ pub struct HttpMetrics {
     inner: Arc<Inner>,
 }
 
-#[derive(Debug)]
 struct Inner {
     endpoints: Endpoints,
     series: Arc<Series>,
+    clock: Clock,
+    on_finished: Option<OnFinished>,
+}
+
+/// A monotonic clock.
+type Clock = Box<dyn Fn() -> Instant + Send + Sync>;
+
+impl fmt::Debug for Inner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Inner").field("endpoints", &self.endpoints).finish_non_exhaustive()
+    }
 }
 
 impl HttpMetrics {
-    /// Registers the metrics under names that start with `prefix` and `_`.
-    ///
-    /// `templates` are the paths the service has, compared segment by segment; a segment `{name}` matches any one
-    /// segment that is not empty. A template without such a segment wins over one with it, else the first that
-    /// matches.
+    /// Registers the metrics under names that start with `prefix` and `_`; `templates` are the paths the service has.
+    /// There is more to choose with a [`builder`](Self::builder), which also says how templates match.
     pub fn register(registry: &mut Registry, prefix: &str, templates: &[&str]) -> Self {
-        let endpoints = Endpoints::new(templates);
-        let series = Arc::new(Series::new(prefix, endpoints.labels()));
-        registry.register_collector(Box::new(Arc::clone(&series)));
-        Self { inner: Arc::new(Inner { endpoints, series }) }
+        templates.iter().fold(Self::builder(prefix), |builder, template| builder.route(template)).register(registry)
     }
 
-    fn start<B>(&self, request: &Request<B>) -> RequestGuard {
-        let method = Method::of(request.method());
-        let endpoint = self.inner.endpoints.index(request.uri().path());
-        RequestGuard::new(Arc::clone(&self.inner.series), method, endpoint)
+    /// Starts with no route, all labels, and the system's clock.
+    pub fn builder(prefix: &str) -> HttpMetricsBuilder {
+        HttpMetricsBuilder::new(prefix)
+    }
+
+    /// `None` for a path that is not measured.
+    fn start<B>(&self, request: &Request<B>) -> Option<RequestGuard> {
+        let endpoint = self.inner.endpoints.place(request.uri().path())?;
+        Some(RequestGuard::new(&self.inner, endpoint, request))
     }
 }
 
@@ -108,7 +127,9 @@ where
         match catch_unwind(AssertUnwindSafe(|| self.inner.call(request))) {
             Ok(future) => HttpMetricsFuture::new(future, guard),
             Err(panic) => {
-                guard.finish(request::FAILED);
+                if let Some(guard) = guard {
+                    guard.panicked();
+                }
                 resume_unwind(panic)
             }
         }

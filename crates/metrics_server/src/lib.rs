@@ -41,12 +41,15 @@ mod families;
 mod guard;
 mod health;
 mod http_metrics;
+mod landing_page;
 mod limits;
 mod listen_addr;
+mod negotiation;
 pub mod process;
 mod registry;
 mod reload;
 mod routes;
+pub mod runtime;
 mod scrape;
 mod security;
 mod serve;
@@ -64,11 +67,15 @@ pub use families::{
 };
 pub use guard::{Guard, GuardBody, GuardFuture, GuardService, Policy};
 pub use health::{Component, Health, Liveness, Readiness};
-pub use http_metrics::{HttpMetrics, HttpMetricsBody, HttpMetricsFuture, HttpMetricsService};
+pub use http_metrics::{
+    FinishedRequest, HttpLabel, HttpMetrics, HttpMetricsBody, HttpMetricsBuilder, HttpMetricsFuture, HttpMetricsService,
+};
+pub use landing_page::LandingPage;
 pub use limits::Limits;
 pub use listen_addr::{ListenAddr, ListenAddrError, ListenSocket};
 pub use registry::{CallbackKind, RegisterError, Registry};
 pub use reload::{PrepareError, RELOAD_INTERVAL, ReloadError, ReloadHandle, ReloadMetrics, Reloader};
+pub use routes::ProgramRoutes;
 pub use security::{Security, SecurityError};
 pub use serve::{
     BindError, ConnectionObserver, ConnectionTimeout, HandshakeFailure, Listener, PeerAddress, ServeError, http_bind,

@@ -63,10 +63,11 @@ pub struct Limits {
     /// flushed has priority over a slow client.
     pub drain: Duration,
 
-    /// Scrapes that are being encoded or wait for their turn (default 4); a further one is answered 503 and counted.
+    /// Scrapes that wait for their first byte (default 64); a further one is answered 503 and counted.
     ///
-    /// Expositions are encoded one after the other, so waiting ones only add delay: four cover two Prometheus
-    /// replicas and two people with curl, and a fifth would likely miss its scrape timeout anyway.
+    /// Those that ask for the same share one document, so this many cost no more than the few kinds among them;
+    /// documents are encoded one after the other. 64 is far beyond the scrapers that anybody has, and few enough that
+    /// what they hold stays small.
     pub scrapes_in_flight: usize,
 }
 
@@ -81,7 +82,7 @@ impl Default for Limits {
             http2_streams: 32,
             connection_buffer_bytes: 64 * 1024,
             drain: Duration::from_secs(5),
-            scrapes_in_flight: 4,
+            scrapes_in_flight: 64,
         }
     }
 }

@@ -1,63 +1,158 @@
-//! Scrapes in turn: how many may wait, and where they are encoded.
+//! Scrapes: who gets which exposition, how many may wait, and what they share.
+//!
+//! A scrape joins the document that is about to be encoded for its format, compression and name filter, or causes a
+//! new one. Documents are encoded off the async workers, in goes of a bounded size, one go at a time, and only as fast
+//! as the first of their readers takes them ([`driver`], [`document`]).
 
-use crate::encoding::EncodeError;
+mod body;
+mod compressor;
+mod cut;
+mod document;
+mod driver;
+mod joinable;
+mod limits;
+mod metrics;
+mod name_query;
+mod timeout;
+
 use crate::exposition::Exposition;
+use crate::negotiation::{self, Coding, MediaType};
+pub(crate) use body::ScrapeBody;
+pub(crate) use cut::BodyError;
+use document::Document;
+use driver::Driver;
+use http::{HeaderMap, Version};
+use joinable::{Joinable, Key};
+use limits::HTTP_1_0_BYTES_MAX;
+use metrics::Refusal;
+pub(crate) use metrics::ScrapeMetrics;
+use name_query::{NameQueryError, Names, names};
 use prometheus_client::metrics::gauge::Gauge;
 use std::sync::Arc;
+use std::time::Duration;
+use timeout::ScrapeTimeout;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::task::JoinError;
+use tokio::time::{Instant, timeout_at};
 
-/// Lets a bounded number of scrapes in and encodes them one at a time.
+/// What a client asks of `/metrics`.
 #[derive(Clone, Debug)]
-pub(crate) struct Scraper {
-    exposition: Exposition,
-    places: Arc<Semaphore>,
-    turn: Arc<Semaphore>,
+pub(crate) struct ScrapeRequest {
+    media_type: MediaType,
+    coding: Coding,
+    names: Option<Names>,
+    timeout: ScrapeTimeout,
+    /// Whether the end of a body can be told from a connection that broke.
+    can_be_chunked: bool,
+}
+
+/// An exposition on its way.
+#[derive(Debug)]
+pub(crate) struct Scrape {
+    pub(crate) content_type: &'static str,
+    pub(crate) content_encoding: Option<&'static str>,
+    pub(crate) body: ScrapeBody,
 }
 
 /// Why a scrape got no exposition.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ScrapeError {
     #[error("too many scrapes in flight")]
-    Refused,
+    Busy,
+    #[error("no exposition within the scrape timeout of {} s (X-Prometheus-Scrape-Timeout-Seconds)", .0.as_secs_f64())]
+    Timeout(Duration),
     #[error("the exposition could not be encoded")]
-    Encode(#[from] EncodeError),
-    /// A collector panicked, or the runtime is shutting down.
-    #[error("the encoding was aborted")]
-    Aborted(#[from] JoinError),
+    Failed(#[from] BodyError),
+    #[error("the exposition has more than {HTTP_1_0_BYTES_MAX} bytes, too many for HTTP/1.0; use HTTP/1.1")]
+    TooLongForHttp10,
+    #[error(transparent)]
+    Names(#[from] NameQueryError),
+    #[error("none of the accepted encodings is there; there is gzip, zstd and identity")]
+    NoAcceptableCoding,
+}
+
+/// The scrapes of one endpoint. Cheap to clone; all clones share their documents.
+#[derive(Clone, Debug)]
+pub(crate) struct Scraper {
+    exposition: Exposition,
+    metrics: ScrapeMetrics,
+    places: Arc<Semaphore>,
+    turn: Arc<Semaphore>,
+    joinable: Arc<Joinable>,
 }
 
 impl Scraper {
     pub(crate) fn new(exposition: Exposition, scrapes_in_flight: usize) -> Self {
-        let places = Arc::new(Semaphore::new(scrapes_in_flight.min(Semaphore::MAX_PERMITS)));
-        Self { exposition, places, turn: Arc::new(Semaphore::new(1)) }
+        Self {
+            metrics: exposition.scrape_metrics().clone(),
+            exposition,
+            places: Arc::new(Semaphore::new(scrapes_in_flight.min(Semaphore::MAX_PERMITS))),
+            turn: Arc::new(Semaphore::new(1)),
+            joinable: Arc::default(),
+        }
     }
 
-    /// Encodes the exposition off the async workers, so that a large one does not hold up the program's own work.
-    ///
-    /// A place is held until the encoding ends, not until the client has read the answer: otherwise a few clients
-    /// that do not read would keep everybody from scraping. And it is held by the encoding itself, so that clients
-    /// which ask and hang up cannot pile encodings up.
-    pub(crate) async fn scrape(&self) -> Result<String, ScrapeError> {
-        let metrics = self.exposition.metrics();
-        let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
-            metrics.refused.inc();
-            return Err(ScrapeError::Refused);
-        };
-        let place = Place::new(place, metrics.in_flight.clone());
-        // The semaphore is never closed; if it were, encoding without the turn would still be correct.
-        let turn = Arc::clone(&self.turn).acquire_owned().await.ok();
-        let exposition = self.exposition.clone();
-        let encoded = tokio::task::spawn_blocking(move || {
-            let _held_until_encoded = (place, turn);
-            exposition.encode()
+    /// Reads what a request asks for.
+    pub(crate) fn request(
+        &self,
+        headers: &HeaderMap,
+        query: Option<&str>,
+        version: Version,
+    ) -> Result<ScrapeRequest, ScrapeError> {
+        Ok(ScrapeRequest {
+            media_type: negotiation::media_type(headers),
+            coding: negotiation::coding(headers).ok_or(ScrapeError::NoAcceptableCoding)?,
+            names: names(query).inspect_err(|_| self.metrics.refused(Refusal::Names))?,
+            timeout: ScrapeTimeout::of(headers, Instant::now()),
+            can_be_chunked: version >= Version::HTTP_11,
         })
-        .await;
-        let result = encoded.map_err(ScrapeError::from).and_then(|body| Ok(body?));
-        if result.is_err() {
-            metrics.errors.inc();
+    }
+
+    /// Waits for the first bytes of the exposition, none of whose values is older than this call.
+    ///
+    /// A place is held until then, and not until the client has read the answer: otherwise a few clients that do not
+    /// read would keep everybody from scraping.
+    pub(crate) async fn scrape(&self, request: ScrapeRequest) -> Result<Scrape, ScrapeError> {
+        let Ok(permit) = Arc::clone(&self.places).try_acquire_owned() else {
+            self.metrics.refused(Refusal::InFlight);
+            return Err(ScrapeError::Busy);
+        };
+        let _place = Place::new(permit, self.metrics.in_flight.clone());
+        let ScrapeRequest { media_type, coding, names, timeout, can_be_chunked } = request;
+        self.metrics.started(media_type.format, coding);
+        let body = timeout_at(timeout.answer_by, async {
+            let body = self.begin(Key { format: media_type.format, coding, names }, timeout.deadline).await?;
+            if can_be_chunked || body.is_length_known() {
+                return Ok(body);
+            }
+            body.collect(HTTP_1_0_BYTES_MAX).await?.ok_or(ScrapeError::TooLongForHttp10)
+        });
+        let body = body.await.unwrap_or_else(|_| {
+            self.metrics.refused(Refusal::Timeout);
+            Err(ScrapeError::Timeout(timeout.timeout))
+        })?;
+        Ok(Scrape { content_type: media_type.content_type, content_encoding: coding.content_encoding(), body })
+    }
+
+    async fn begin(&self, key: Key, deadline: Instant) -> Result<ScrapeBody, BodyError> {
+        let (membership, new) = self.joinable.join(&key, deadline, || Document::new(self.metrics.clone()));
+        match new {
+            None => {
+                self.metrics.shared.inc();
+            }
+            Some(document) => {
+                let driver = Driver {
+                    exposition: self.exposition.clone(),
+                    metrics: self.metrics.clone(),
+                    turn: Arc::clone(&self.turn),
+                    joinable: Arc::clone(&self.joinable),
+                    key,
+                    document,
+                };
+                tokio::spawn(driver.run());
+            }
         }
-        result
+        let length = membership.begun().await?;
+        Ok(ScrapeBody::new(membership, length))
     }
 }
 
@@ -79,3 +174,6 @@ impl Drop for Place {
         self.in_flight.dec();
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -56,7 +56,26 @@ struct TlsSwitched {
     added: bool,
 }
 
+impl Prepared {
+    fn of(config: &WebConfig) -> Result<Self, PrepareError> {
+        let policy = Policy::load(config)?;
+        let tls = config.tls.as_ref().map(|tls| server_config(tls, config.http2)).transpose()?;
+        Ok(Self { policy, tls })
+    }
+}
+
 impl Security {
+    /// Reads all that `source` names, and keeps nothing of it.
+    ///
+    /// # Errors
+    ///
+    /// As [`start`](Self::start).
+    pub fn check(source: &SecuritySource) -> Result<(), SecurityError> {
+        let config = source.load().map_err(ReloadError::Load)?;
+        Prepared::of(&config).map_err(|source| ReloadError::Prepare { source })?;
+        Ok(())
+    }
+
     /// Reads what `source` names, and registers the metrics of authentication and reloading in `registry`; none of
     /// them if nothing is named.
     ///
@@ -70,14 +89,10 @@ impl Security {
         }
         // What was there at the start decides what may be there later.
         let has_tls = std::sync::OnceLock::new();
-        let prepare = move |config: &WebConfig| -> Result<Prepared, PrepareError> {
-            let policy = Policy::load(config)?;
-            let tls = config.tls.as_ref().map(|tls| server_config(tls, config.http2)).transpose()?;
-            let (had, has) = (*has_tls.get_or_init(|| tls.is_some()), tls.is_some());
-            if had != has {
-                return Err(TlsSwitched { added: has }.into());
-            }
-            Ok(Prepared { policy, tls })
+        let prepare = move |config: &WebConfig| {
+            let prepared = Prepared::of(config)?;
+            let (had, has) = (*has_tls.get_or_init(|| prepared.tls.is_some()), prepared.tls.is_some());
+            if had == has { Ok(prepared) } else { Err(TlsSwitched { added: has }.into()) }
         };
         let reload_metrics = ReloadMetrics::register(registry)?;
         let (prepared, reloader) = Reloader::start(source, reload_metrics, prepare).await?;

@@ -1,7 +1,7 @@
 //! The process metrics move with the process. One test alone in its program, so that nothing else moves them.
 
+use metrics_server::Registry;
 use metrics_server::{Exposition, process};
-use prometheus_client::registry::Registry;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};

@@ -3,8 +3,9 @@
 #![allow(clippy::unwrap_used)] // helpers of tests are tests too
 
 use metrics_server::web_config::WebConfig;
-use metrics_server::{MetricsArgs, Policy, ReloadError, ReloadHandle, ReloadMetrics, Reloader, SecuritySource};
-use prometheus_client::registry::Registry;
+use metrics_server::{
+    Exposition, MetricsArgs, Policy, Registry, ReloadError, ReloadHandle, ReloadMetrics, Reloader, SecuritySource,
+};
 use std::fmt::Debug;
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -26,7 +27,7 @@ type Applied = (u32, String);
 struct Running {
     directory: TempDir,
     applied: Arc<Mutex<Vec<Applied>>>,
-    registry: Registry,
+    exposition: Exposition,
     handle: ReloadHandle,
     _stop: DropGuard,
 }
@@ -41,9 +42,13 @@ fn prepare(config: &WebConfig) -> Result<Applied, Box<dyn std::error::Error + Se
     }
 }
 
+fn metrics() -> ReloadMetrics {
+    ReloadMetrics::register(&mut Registry::new()).unwrap()
+}
+
 async fn start(directory: TempDir, config: &Path) -> Running {
     let mut registry = Registry::default();
-    let metrics = ReloadMetrics::register(&mut registry);
+    let metrics = ReloadMetrics::register(&mut registry).unwrap();
     let (first, reloader) = Reloader::start(SecuritySource::web_config(config), metrics, prepare).await.unwrap();
     let applied = Arc::new(Mutex::new(vec![first]));
     let (handle, stop) = (reloader.handle(), CancellationToken::new());
@@ -52,7 +57,7 @@ async fn start(directory: TempDir, config: &Path) -> Running {
         move |next| applied.lock().unwrap().push(next)
     };
     tokio::spawn(reloader.run(EVERY, apply, stop.clone()));
-    Running { directory, applied, registry, handle, _stop: stop.drop_guard() }
+    Running { directory, applied, exposition: Exposition::new(registry), handle, _stop: stop.drop_guard() }
 }
 
 async fn started(config: &str) -> Running {
@@ -73,8 +78,7 @@ impl Running {
 
     /// Whether the last change was taken, changes taken and refused.
     fn counts(&self) -> [f64; 3] {
-        let mut text = String::new();
-        prometheus_client::encoding::text::encode(&mut text, &self.registry).unwrap();
+        let text = self.exposition.encode().unwrap();
         ["last_reload_successful", "reloads_total{result=\"success\"}", "reloads_total{result=\"failure\"}"].map(
             |name| {
                 let series = format!("metrics_server_config_{name} ");
@@ -186,10 +190,10 @@ async fn a_reload_that_is_asked_for_is_done_at_once() {
 
 #[tokio::test]
 async fn without_a_good_start_there_is_none() {
-    let started = Reloader::start(SecuritySource::web_config("/nowhere"), ReloadMetrics::default(), prepare).await;
+    let started = Reloader::start(SecuritySource::web_config("/nowhere"), metrics(), prepare).await;
     assert!(started.err().unwrap().to_string().contains("/nowhere"));
     let panics = |_: &WebConfig| -> Result<Applied, _> { panic!("the program has a bug") };
-    assert!(Reloader::start(SecuritySource::default(), ReloadMetrics::default(), panics).await.is_err());
+    assert!(Reloader::start(SecuritySource::default(), metrics(), panics).await.is_err());
 }
 
 #[tokio::test]
@@ -203,7 +207,7 @@ async fn the_password_of_the_simple_flags_is_followed() {
         ..MetricsArgs::default()
     };
     let load = |config: &WebConfig| Policy::load(config).map_err(Into::into);
-    let (first, reloader) = Reloader::start(args.security().unwrap(), ReloadMetrics::default(), load).await.unwrap();
+    let (first, reloader) = Reloader::start(args.security().unwrap(), metrics(), load).await.unwrap();
     assert!(format!("{first:?}").contains("1 users"));
     let (sender, mut policies) = tokio::sync::mpsc::unbounded_channel();
     let stop = CancellationToken::new();

@@ -6,7 +6,7 @@ mod told;
 use std::{ffi::OsString, path::PathBuf};
 
 use clap::Parser as _;
-use metrics_server::ListenAddr;
+use metrics_server::{ListenAddr, MetricsArgsError, SecuritySource};
 use serde::Serialize;
 use tracing_subscriber::EnvFilter;
 
@@ -27,6 +27,8 @@ pub struct Config {
     pub listen: ListenAddr,
     /// Where the metrics endpoint listens; at least one.
     pub metrics_listen: Vec<ListenAddr>,
+    /// TLS and credentials of the metrics endpoint.
+    pub metrics_security: SecuritySource,
     /// The data directory. It need not exist yet.
     pub data_path: PathBuf,
     /// What is logged, in the syntax of `RUST_LOG`.
@@ -70,15 +72,9 @@ pub enum ConfigError {
         /// The flag or the environment variable that asks for it.
         by: &'static str,
     },
-    /// A web configuration is given; without it, the metrics endpoint would be less protected than its owner thinks.
-    #[error(
-        "error: {by}: the metrics endpoint of this version takes no web configuration yet. Put it behind a proxy, and \
-         unset {by}"
-    )]
-    WebConfig {
-        /// The flag or the environment variable that gives it.
-        by: &'static str,
-    },
+    /// A flag or a variable of the metrics endpoint.
+    #[error("error: {0}")]
+    Metrics(#[from] MetricsArgsError),
 }
 
 /// What `--print-config` prints.
@@ -86,6 +82,8 @@ pub enum ConfigError {
 struct Effective<'a> {
     listen: String,
     metrics_listen: Vec<String>,
+    #[serde(flatten)]
+    metrics_security: &'a SecuritySource,
     data_path: String,
     use_tls: bool,
     log: &'a str,
@@ -115,12 +113,7 @@ impl Config {
     fn resolve(arguments: Arguments, environment: &dyn Fn(&str) -> Option<OsString>) -> Result<Config, ConfigError> {
         let told = |flag, flag_name, variable| Told::by(flag, flag_name, variable, environment);
         let warn_plain = plain_http(&arguments, environment)?;
-        if let Some(told) = told(arguments.web_config, "--web-config", "WEB_CONFIG_FILE") {
-            return Err(ConfigError::WebConfig { by: told.by });
-        }
         let data_port = told(arguments.port, "--port", "PORT").map_or(Ok(DEFAULT_PORT), |told| told.parse(port))?;
-        let metrics_port = told(arguments.metrics_port, "--metrics-port", "METRICS_PORT")
-            .map_or(Ok(DEFAULT_METRICS_PORT), |told| told.parse(port))?;
         let host = arguments.listen.unwrap_or_else(|| DEFAULT_HOST.to_owned());
         let data_path = told(arguments.data_path, "--data-path", "DATA_PATH")
             .map_or_else(|| DEFAULT_DATA_PATH.into(), |told| PathBuf::from(told.value));
@@ -128,24 +121,22 @@ impl Config {
             return Err(ConfigError::Value { by: "--data-path", reason: "the path is empty".to_owned() });
         }
         let log = told(None, "", "RUST_LOG").map_or(Ok(DEFAULT_LOG.to_owned()), |told| told.parse(log_filter))?;
-        let metrics_listen = if arguments.metrics_listen.is_empty() {
-            vec![address("--metrics-port", &format!("{DEFAULT_HOST}:{metrics_port}"))?]
-        } else {
-            let listen = arguments.metrics_listen.iter().map(|text| address("--metrics-listen", text));
-            listen.collect::<Result<_, _>>()?
-        };
+        let metrics_listen = arguments.metrics.listen(DEFAULT_METRICS_PORT)?;
+        let metrics_security = arguments.metrics.security()?;
         let mut limits = Limits::default();
         override_limit("--max-days", arguments.max_days, &mut limits.days)?;
         override_limit("--max-columns", arguments.max_columns, &mut limits.columns)?;
         override_limit("--max-connections", arguments.max_connections, &mut limits.connections)?;
         override_limit("--max-symbol-labels", arguments.max_symbol_labels, &mut limits.symbol_labels)?;
-        Ok(Config { listen: data_listen(&host, data_port)?, metrics_listen, data_path, log, warn_plain, limits })
+        let listen = data_listen(&host, data_port)?;
+        Ok(Config { listen, metrics_listen, metrics_security, data_path, log, warn_plain, limits })
     }
 
     fn effective(&self) -> String {
         let effective = Effective {
             listen: self.listen.to_string(),
             metrics_listen: self.metrics_listen.iter().map(ToString::to_string).collect(),
+            metrics_security: &self.metrics_security,
             data_path: self.data_path.to_string_lossy().into_owned(),
             use_tls: false,
             log: &self.log,
@@ -181,10 +172,6 @@ fn data_listen(host: &str, port: u16) -> Result<ListenAddr, ConfigError> {
     let is_address = !host.contains(':') || host.trim_matches(['[', ']']).parse::<std::net::Ipv6Addr>().is_ok();
     let parsed = format!("{bracketed}:{port}").parse().ok().filter(|_| is_address);
     parsed.ok_or_else(|| ConfigError::Value { by: "--listen", reason: reason() })
-}
-
-fn address(by: &'static str, text: &str) -> Result<ListenAddr, ConfigError> {
-    text.parse().map_err(|error: metrics_server::ListenAddrError| ConfigError::Value { by, reason: error.to_string() })
 }
 
 fn log_filter(text: &str) -> Result<String, String> {

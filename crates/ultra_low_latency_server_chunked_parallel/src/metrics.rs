@@ -82,7 +82,7 @@ impl Metrics {
         let help = "Requests and connections refused by a limit";
         let refused = registry.counter("gpu_charts_server_requests_refused", help).labels(["reason"]).register()?;
         Ok(Metrics {
-            http: HttpMetrics::register(registry.client(), "gpu_charts_server", &[DATA_PATH, SYMBOLS_PATH]),
+            http: HttpMetrics::register(registry, "gpu_charts_server", &[DATA_PATH, SYMBOLS_PATH]),
             connections,
             bytes_served,
             query_seconds,

@@ -3,10 +3,13 @@
 use std::{net::SocketAddr, path::PathBuf};
 
 use metrics_server::{
-    BindError, Component, Endpoint, Exposition, Health, Listener, RegisterError, Registry, ServeError, build_info,
-    http_bind, http_serve, process,
+    BindError, Component, Endpoint, Exposition, Health, LandingPage, Listener, RegisterError, Registry, Security,
+    SecurityError, ServeError, build_info, http_bind, http_serve, process, runtime,
 };
-use tokio::task::{JoinError, JoinSet};
+use tokio::{
+    runtime::Handle,
+    task::{JoinError, JoinSet},
+};
 use tokio_util::sync::CancellationToken;
 use tower::Layer as _;
 
@@ -44,6 +47,9 @@ pub enum ServerError {
     /// A metric cannot be registered: a mistake in this program.
     #[error(transparent)]
     Metric(#[from] RegisterError),
+    /// TLS or credentials of the metrics endpoint cannot be used.
+    #[error("the metrics endpoint cannot be secured")]
+    Security(#[from] SecurityError),
     /// A part of the server stopped working.
     #[error("the {part} stopped serving")]
     Serve {
@@ -80,15 +86,18 @@ impl Server {
     pub async fn bind(config: &Config, mut registry: Registry) -> Result<Server, ServerError> {
         let limits = config.limits.clone();
         let metrics = Metrics::register(&mut registry, &limits)?;
-        process::register(registry.client());
-        build_info!("gpu_charts").register(registry.client());
+        process::register(&mut registry);
+        runtime::register(&mut registry, &Handle::current());
+        build_info!("gpu_charts").register(&mut registry);
         let health = Health::new(SERVICE);
         let data_directory = health.component("data directory", None);
         let api = Api::new(&config.data_path, &limits, &metrics);
 
         let data = http_bind(&config.listen).await.map_err(ServerError::DataPort)?;
         let data_addr = data.local_addr().map_err(ServerError::DataAddress)?;
-        let mut endpoint = Endpoint::builder(Exposition::new(registry), health);
+        let security = Security::start(config.metrics_security.clone(), &mut registry).await?;
+        let page = LandingPage::default().build(build_info!("gpu_charts"));
+        let mut endpoint = Endpoint::builder(Exposition::new(registry), health).security(security).landing_page(page);
         for address in &config.metrics_listen {
             endpoint = endpoint.listen(address.clone());
         }
@@ -169,6 +178,7 @@ mod tests {
         Config {
             listen: free.clone(),
             metrics_listen: vec![free],
+            metrics_security: metrics_server::SecuritySource::default(),
             data_path: Path::new("/nonexistent").to_owned(),
             log: String::new(),
             warn_plain: false,

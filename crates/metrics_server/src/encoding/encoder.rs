@@ -80,7 +80,7 @@ impl Encoder {
         self.spent += start.elapsed();
         self.bytes += out.len() - before;
         if self.done {
-            self.exposition.metrics().encoded(self.spent, self.bytes);
+            self.exposition.metrics().encoded(self.spent, self.names.is_none().then_some(self.bytes));
         }
         Ok(more)
     }

@@ -1,6 +1,6 @@
 //! A response's body, measured to its end.
 
-use super::future::finish;
+use super::future::{finish, panicked};
 use super::request::{FAILED, RequestGuard};
 use bytes::Buf;
 use http::{Response, StatusCode, header};
@@ -32,6 +32,9 @@ impl<B: Body> HttpMetricsBody<B> {
         let declared = length.and_then(|length| length.to_str().ok()?.parse().ok());
         let remaining = declared.or_else(|| response.body().size_hint().exact());
         // Answers whose body is never asked for, so their end cannot be waited for.
+        if let Some(guard) = &mut guard {
+            guard.answered(&response);
+        }
         let is_bodiless = guard.as_ref().is_some_and(RequestGuard::is_head)
             || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED | StatusCode::SWITCHING_PROTOCOLS)
             || remaining == Some(0)
@@ -52,7 +55,7 @@ impl<B: Body> Body for HttpMetricsBody<B> {
         let polled = match catch_unwind(AssertUnwindSafe(|| this.inner.as_mut().poll_frame(cx))) {
             Ok(polled) => polled,
             Err(panic) => {
-                finish(this.guard, FAILED);
+                panicked(this.guard);
                 resume_unwind(panic)
             }
         };
@@ -62,6 +65,9 @@ impl<B: Body> Body for HttpMetricsBody<B> {
             Some(Err(_)) => finish(this.guard, FAILED),
             Some(Ok(frame)) => {
                 let sent = frame.data_ref().map_or(0, |data| data.remaining() as u64);
+                if let Some(guard) = this.guard {
+                    guard.sent(sent);
+                }
                 *this.remaining = this.remaining.map(|remaining| remaining.saturating_sub(sent));
                 if *this.remaining == Some(0) || this.inner.is_end_stream() {
                     finish(this.guard, *this.status);

@@ -21,8 +21,8 @@ pin_project! {
 }
 
 impl<F> HttpMetricsFuture<F> {
-    pub(super) fn new(inner: F, guard: RequestGuard) -> Self {
-        Self { inner, guard: Some(guard) }
+    pub(super) fn new(inner: F, guard: Option<RequestGuard>) -> Self {
+        Self { inner, guard }
     }
 }
 
@@ -39,7 +39,7 @@ where
         let polled = match catch_unwind(AssertUnwindSafe(|| this.inner.poll(cx))) {
             Ok(polled) => polled,
             Err(panic) => {
-                finish(this.guard, FAILED);
+                panicked(this.guard);
                 resume_unwind(panic)
             }
         };
@@ -59,5 +59,11 @@ where
 pub(super) fn finish(guard: &mut Option<RequestGuard>, status: u16) {
     if let Some(guard) = guard.take() {
         guard.finish(status);
+    }
+}
+
+pub(super) fn panicked(guard: &mut Option<RequestGuard>) {
+    if let Some(guard) = guard.take() {
+        guard.panicked();
     }
 }

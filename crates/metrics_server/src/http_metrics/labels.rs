@@ -41,10 +41,23 @@ impl Method {
     }
 }
 
-/// The route templates, and one more value for everything else.
-#[derive(Debug)]
+/// Which labels the series carry; those that are dropped have one value each, which is not written.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Labels {
+    pub(super) method: bool,
+    pub(super) endpoint: bool,
+    pub(super) status: bool,
+}
+
+impl Labels {
+    pub(super) const ALL: Self = Self { method: true, endpoint: true, status: true };
+}
+
+/// The route templates, the label values they stand for, and one more value for everything else.
+#[derive(Debug, Default)]
 pub(super) struct Endpoints {
     templates: Vec<Template>,
+    labels: Vec<String>,
 }
 
 #[derive(Debug)]
@@ -52,27 +65,42 @@ struct Template {
     text: String,
     /// Whether a segment is a `{name}`.
     has_parameter: bool,
+    /// The place of the label value; `None` for paths that are not measured.
+    label: Option<usize>,
 }
 
 impl Endpoints {
-    pub(super) fn new(templates: &[&str]) -> Self {
-        let template =
-            |text: &&str| Template { text: (*text).to_owned(), has_parameter: text.split('/').any(is_parameter) };
-        Self { templates: templates.iter().map(template).collect() }
-    }
-
-    /// The label values; [`index`](Self::index) counts in this order.
-    pub(super) fn labels(&self) -> Vec<String> {
-        self.templates.iter().map(|template| template.text.clone()).chain(["other".to_owned()]).collect()
-    }
-
-    /// The place of the template that `path` matches, or of `other`.
-    pub(super) fn index(&self, path: &str) -> usize {
-        let exact = self.templates.iter().position(|template| !template.has_parameter && template.text == path);
-        let matched = exact.or_else(|| {
-            self.templates.iter().position(|template| template.has_parameter && matches(&template.text, path))
+    /// Counts paths that match the template under `label`, which several templates may share.
+    pub(super) fn group(&mut self, template: &str, label: &str) {
+        let known = self.labels.iter().position(|known| known == label);
+        let place = known.unwrap_or_else(|| {
+            self.labels.push(label.to_owned());
+            self.labels.len() - 1
         });
-        matched.unwrap_or(self.templates.len())
+        self.add(template, Some(place));
+    }
+
+    /// Leaves paths that match the template out.
+    pub(super) fn skip(&mut self, template: &str) {
+        self.add(template, None);
+    }
+
+    fn add(&mut self, template: &str, label: Option<usize>) {
+        let has_parameter = template.split('/').any(is_parameter);
+        self.templates.push(Template { text: template.to_owned(), has_parameter, label });
+    }
+
+    /// The label values; [`place`](Self::place) counts in this order.
+    pub(super) fn labels(&self) -> Vec<String> {
+        self.labels.iter().cloned().chain(["other".to_owned()]).collect()
+    }
+
+    /// The place of the label value of `path`, maybe that of `other`; `None` if it is not measured.
+    pub(super) fn place(&self, path: &str) -> Option<usize> {
+        let exact = self.templates.iter().find(|template| !template.has_parameter && template.text == path);
+        let matched = exact
+            .or_else(|| self.templates.iter().find(|template| template.has_parameter && matches(&template.text, path)));
+        matched.map_or(Some(self.labels.len()), |template| template.label)
     }
 }
 
@@ -85,6 +113,7 @@ fn matches(template: &str, path: &str) -> bool {
     loop {
         match (expected.next(), actual.next()) {
             (None, None) => return true,
+            (Some(rest), Some(segment)) if is_parameter(rest) && rest.starts_with("{*") => return !segment.is_empty(),
             (Some(parameter), Some(segment)) if is_parameter(parameter) && !segment.is_empty() => {}
             (Some(expected), Some(actual)) if expected == actual => {}
             _ => return false,
@@ -97,16 +126,30 @@ mod tests {
     use super::*;
 
     #[test]
-    fn paths_become_templates() {
-        let endpoints = Endpoints::new(&["/a/{x}", "/a/b", "/", "/a/{x}/c/{y}"]);
+    fn paths_become_labels() {
+        let mut endpoints = Endpoints::default();
+        for template in ["/a/{x}", "/a/b", "/", "/a/{x}/c/{y}"] {
+            endpoints.group(template, template);
+        }
+        endpoints.group("/static/{*file}", "assets");
+        endpoints.group("/favicon.ico", "assets");
+        endpoints.skip("/health");
+        endpoints.skip("/internal/{*rest}");
         let labels = endpoints.labels();
-        let check = |path: &str, expected: &str| assert_eq!(labels[endpoints.index(path)], expected, "{path}");
-        check("/", "/");
-        check("/a/b", "/a/b");
-        check("/a/z", "/a/{x}");
-        check("/a/z/c/1", "/a/{x}/c/{y}");
-        for other in ["", "/a", "/a/", "/a/b/", "/a/z/c", "/a//c/1", "/A/b", "*"] {
-            check(other, "other");
+        let check = |path: &str, expected: Option<&str>| {
+            assert_eq!(endpoints.place(path).map(|place| labels[place].as_str()), expected, "{path}");
+        };
+        check("/", Some("/"));
+        check("/a/b", Some("/a/b"));
+        check("/a/z", Some("/a/{x}"));
+        check("/a/z/c/1", Some("/a/{x}/c/{y}"));
+        check("/static/x", Some("assets"));
+        check("/static/x/y/z.css", Some("assets"));
+        check("/favicon.ico", Some("assets"));
+        check("/health", None);
+        check("/internal/a/b", None);
+        for other in ["", "/a", "/a/", "/a/b/", "/a/z/c", "/a//c/1", "/A/b", "*", "/static", "/static/", "/health/"] {
+            check(other, Some("other"));
         }
     }
 

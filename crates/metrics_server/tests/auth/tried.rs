@@ -5,8 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use http::{Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use metrics_server::web_config::WebConfig;
-use metrics_server::{Guard, GuardMetrics, MetricsArgs, PeerAddress, Policy};
-use prometheus_client::registry::Registry;
+use metrics_server::{Exposition, Guard, GuardMetrics, MetricsArgs, PeerAddress, Policy, Registry};
 use std::convert::Infallible;
 use std::fs;
 use std::net::{IpAddr, SocketAddr};
@@ -22,7 +21,7 @@ pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 #[derive(Clone)]
 pub(crate) struct Tried {
     pub(crate) guard: Guard,
-    registry: Arc<Registry>,
+    exposition: Exposition,
     directory: Arc<TempDir>,
 }
 
@@ -69,9 +68,9 @@ impl Tried {
 
     fn of(directory: Arc<TempDir>, policy: Policy) -> Self {
         let mut registry = Registry::default();
-        let metrics = GuardMetrics::register(&mut registry);
+        let metrics = GuardMetrics::register(&mut registry).unwrap();
         let guard = Guard::new(policy, metrics).unwrap();
-        Self { guard, registry: Arc::new(registry), directory }
+        Self { guard, exposition: Exposition::new(registry), directory }
     }
 
     pub(crate) fn apply(&self, config: &str) {
@@ -117,8 +116,7 @@ impl Tried {
     }
 
     pub(crate) fn metric(&self, series: &str) -> f64 {
-        let mut text = String::new();
-        prometheus_client::encoding::text::encode(&mut text, &self.registry).unwrap();
+        let text = self.exposition.encode().unwrap();
         let value = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' ')?.parse().ok());
         value.unwrap_or_else(|| panic!("no {series} in\n{text}"))
     }

@@ -101,3 +101,71 @@ pub(crate) async fn eventually<T: PartialEq + Debug>(expected: T, mut value: imp
 pub(crate) fn series(exposition: &str, name: &str) -> Option<f64> {
     exposition.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok())
 }
+
+/// A response whose body may be anything, without its chunk framing.
+#[derive(Debug)]
+pub(crate) struct Bytes {
+    pub(crate) status: u16,
+    pub(crate) head: String,
+    pub(crate) body: Vec<u8>,
+    /// Whether the body came to its end, by its length or its last chunk.
+    pub(crate) is_whole: bool,
+}
+
+impl Bytes {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.head.lines().find_map(|line| {
+            let (key, value) = line.split_once(": ")?;
+            key.eq_ignore_ascii_case(name).then_some(value)
+        })
+    }
+
+    pub(crate) fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).unwrap()
+    }
+
+    fn parse(received: &[u8]) -> Self {
+        let end = received.windows(4).position(|window| window == b"\r\n\r\n").expect("has a head");
+        let head = std::str::from_utf8(&received[..end]).unwrap().to_owned();
+        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+        let mut response = Self { status, head, body: received[end + 4..].to_vec(), is_whole: true };
+        if response.header("transfer-encoding") == Some("chunked") {
+            (response.body, response.is_whole) = dechunked(&response.body);
+        } else if let Some(length) = response.header("content-length") {
+            response.is_whole = length.parse() == Ok(response.body.len());
+        }
+        response
+    }
+}
+
+fn dechunked(mut rest: &[u8]) -> (Vec<u8>, bool) {
+    let mut body = Vec::new();
+    loop {
+        let Some(end) = rest.windows(2).position(|window| window == b"\r\n") else { return (body, false) };
+        let length = usize::from_str_radix(std::str::from_utf8(&rest[..end]).unwrap(), 16).unwrap();
+        rest = &rest[end + 2..];
+        if length == 0 {
+            return (body, rest == b"\r\n");
+        }
+        body.extend_from_slice(&rest[..length.min(rest.len())]);
+        if rest.len() < length + 2 {
+            return (body, false);
+        }
+        rest = &rest[length + 2..];
+    }
+}
+
+/// GET on a connection of its own, with further header lines.
+pub(crate) async fn get_bytes(address: SocketAddr, path: &str, headers: &str) -> Bytes {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    send(&mut stream, "GET", path, &format!("Connection: close\r\n{headers}")).await;
+    read_bytes(&mut stream).await
+}
+
+/// All that comes until the other side closes.
+pub(crate) async fn read_bytes(stream: &mut TcpStream) -> Bytes {
+    let mut received = Vec::new();
+    // A body that is broken off may end in a reset; what came before counts.
+    let _ = within(stream.read_to_end(&mut received)).await;
+    Bytes::parse(&received)
+}

@@ -5,13 +5,18 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body::{Body, Frame};
 use hyper::body::Incoming;
-use metrics_server::{Exposition, HttpMetrics, Limits, http_bind, http_serve};
-use prometheus_client::registry::Registry;
+use metrics_server::Registry;
+use metrics_server::{
+    Exposition, HttpLabel, HttpMetrics, HttpMetricsBuilder, Limits, PeerAddress, http_bind, http_serve,
+};
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 use tower::Layer;
@@ -210,4 +215,146 @@ async fn a_warp_service_can_be_measured() {
     assert_eq!(get(address, "/unknown").await.status, 404);
     eventually(Some(1.0), || requests(&exposition, "GET", "/hello", 200)).await;
     eventually(Some(1.0), || requests(&exposition, "GET", "other", 404)).await;
+}
+
+/// Serves the handler with what the test chose, and sends the requests one after the other; the exposition then.
+async fn after(builder: HttpMetricsBuilder, requests: &[(&str, &str)]) -> String {
+    answers(builder, requests).await.0
+}
+
+/// The same, and what was received for each request.
+async fn answers(builder: HttpMetricsBuilder, requests: &[(&str, &str)]) -> (String, Vec<String>) {
+    let mut received = Vec::new();
+    let mut registry = Registry::default();
+    let service = builder.register(&mut registry).layer(tower::service_fn(handle));
+    let exposition = Exposition::new(registry);
+    let listener = http_bind(&"127.0.0.1:0".parse().unwrap()).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let stop = CancellationToken::new();
+    let stopped = stop.clone();
+    let served = tokio::spawn(async move { http_serve(listener, service, &Limits::default(), (), stopped).await });
+    for (method, path) in requests {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        send(&mut stream, method, path, "Connection: close\r\nContent-Length: 0\r\n").await;
+        received.push(crate::client::read_to_end(&mut stream).await.unwrap_or_default());
+    }
+    // All connections have ended when the server has, and with them all requests.
+    stop.cancel();
+    within(served).await.unwrap().unwrap();
+    (exposition.encode().unwrap(), received)
+}
+
+fn request_series(text: &str) -> Vec<&str> {
+    let mut samples: Vec<&str> = text.lines().filter(|line| line.starts_with("svc_http_requests_total")).collect();
+    samples.sort_unstable();
+    samples
+}
+
+#[tokio::test]
+async fn paths_are_grouped_and_skipped() {
+    let builder = HttpMetrics::builder("svc").group("/api/{*rest}", "api").group("/teapot", "api").skip("/unchanged");
+    let sent =
+        [("GET", "/api/data"), ("GET", "/api/symbols/okx"), ("GET", "/teapot"), ("GET", "/unchanged"), ("GET", "/x")];
+    let text = after(builder, &sent).await;
+    assert_eq!(
+        request_series(&text),
+        [
+            r#"svc_http_requests_total{method="GET",endpoint="api",status="200"} 2"#,
+            r#"svc_http_requests_total{method="GET",endpoint="api",status="418"} 1"#,
+            r#"svc_http_requests_total{method="GET",endpoint="other",status="404"} 1"#,
+        ]
+    );
+    assert_eq!(series(&text, "svc_http_requests_in_flight"), Some(0.0));
+}
+
+#[tokio::test]
+async fn labels_can_be_dropped() {
+    let sent = [("GET", "/api/data"), ("POST", "/api/data"), ("GET", "/teapot"), ("BREW", "/teapot")];
+    let without = async |labels: &[HttpLabel]| {
+        let builder = HttpMetrics::builder("svc").route("/api/data");
+        after(labels.iter().fold(builder, |builder, label| builder.without(*label)), &sent).await
+    };
+    let text = without(&[HttpLabel::Method]).await;
+    assert_eq!(
+        request_series(&text),
+        [
+            r#"svc_http_requests_total{endpoint="/api/data",status="200"} 2"#,
+            r#"svc_http_requests_total{endpoint="other",status="418"} 2"#,
+        ]
+    );
+    assert_eq!(series(&text, r#"svc_http_request_duration_seconds_count{endpoint="other"}"#), Some(2.0));
+    let text = without(&[HttpLabel::Status, HttpLabel::Endpoint]).await;
+    assert_eq!(
+        request_series(&text),
+        [
+            r#"svc_http_requests_total{method="GET"} 2"#,
+            r#"svc_http_requests_total{method="POST"} 1"#,
+            r#"svc_http_requests_total{method="other"} 1"#,
+        ]
+    );
+    let text = without(&[HttpLabel::Status, HttpLabel::Endpoint, HttpLabel::Method]).await;
+    assert_eq!(request_series(&text), ["svc_http_requests_total 4"], "{text}");
+    assert_eq!(series(&text, "svc_http_response_size_bytes_count"), Some(4.0), "{text}");
+}
+
+#[tokio::test]
+async fn sizes_and_panics_are_counted() {
+    let builder = HttpMetrics::builder("svc").route("/api/data").route("/api/symbols/{exchange}");
+    let sent = [
+        ("GET", "/api/data"),
+        ("HEAD", "/api/data"),
+        ("GET", "/api/symbols/okx"),
+        ("GET", "/panic"),
+        ("GET", "/panic-body"),
+    ];
+    let text = after(builder, &sent).await;
+    let size = |method: &str, endpoint: &str| {
+        series(&text, &format!("svc_http_response_size_bytes_sum{{method=\"{method}\",endpoint=\"{endpoint}\"}}"))
+    };
+    assert_eq!(size("GET", "/api/data"), Some("one two".len() as f64));
+    assert_eq!(size("HEAD", "/api/data"), Some(0.0));
+    assert_eq!(size("GET", "/api/symbols/{exchange}"), Some("exact".len() as f64));
+    assert_eq!(series(&text, "svc_http_request_panics_total"), Some(2.0));
+    assert_eq!(requests_in(&text, "GET", "other", 500), Some(2.0));
+}
+
+fn requests_in(text: &str, method: &str, endpoint: &str, status: u16) -> Option<f64> {
+    let labels = format!("{{method=\"{method}\",endpoint=\"{endpoint}\",status=\"{status}\"}}");
+    series(text, &format!("svc_http_requests_total{labels}"))
+}
+
+/// Metrics of a program's own, from request and response, on a clock that stands still but for one step.
+#[tokio::test]
+async fn functions_see_every_finished_request() {
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let (sink, origin, steps) = (Arc::clone(&seen), Instant::now(), AtomicU64::new(0));
+    let builder = HttpMetrics::builder("svc")
+        .route("/api/symbols/{exchange}")
+        .clock(move || origin + Duration::from_secs(3 * steps.fetch_add(1, Ordering::SeqCst)))
+        .on_finished(move |request| {
+            let length = request.response.and_then(|response| response.headers.get("content-length").cloned());
+            let peer = request.request.extensions.get::<PeerAddress>().is_some();
+            sink.lock().unwrap().push(format!(
+                "{} {} {} {} {:?} {:?} {} {length:?} {peer}",
+                request.method,
+                request.request.uri,
+                request.endpoint,
+                request.status,
+                request.duration,
+                request.request_bytes,
+                request.response_bytes,
+            ));
+            panic!("a function that panics harms nobody");
+        });
+    let (text, received) = answers(builder, &[("GET", "/api/symbols/okx?x=1"), ("GET", "/panic")]).await;
+    assert!(received[0].ends_with("\r\n\r\nexact"), "{received:?}");
+    assert_eq!(
+        *seen.lock().unwrap(),
+        [
+            "GET /api/symbols/okx?x=1 /api/symbols/{exchange} 200 3s Some(0) 5 Some(\"5\") true",
+            "GET /panic other 500 3s Some(0) 0 None true",
+        ]
+    );
+    let sum = r#"svc_http_request_duration_seconds_sum{method="GET",endpoint="/api/symbols/{exchange}"}"#;
+    assert_eq!(series(&text, sum), Some(3.0), "{text}");
 }

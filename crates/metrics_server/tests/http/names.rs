@@ -1,7 +1,7 @@
 //! The names that dashboards and alerts rely on, and whether Prometheus' own checker likes them.
 
+use metrics_server::Registry;
 use metrics_server::{Exposition, HttpMetrics};
-use prometheus_client::registry::Registry;
 use std::io::Write;
 use std::process::{Command, Stdio};
 
@@ -9,8 +9,10 @@ use std::process::{Command, Stdio};
 const FAMILIES: &str = "\
 gpu_charts_build info
 gpu_charts_server_http_request_duration_seconds histogram
+gpu_charts_server_http_request_panics counter
 gpu_charts_server_http_requests counter
 gpu_charts_server_http_requests_in_flight gauge
+gpu_charts_server_http_response_size_bytes histogram
 metrics_server_accept_errors counter
 metrics_server_connection_panics counter
 metrics_server_connection_timeouts counter
@@ -20,8 +22,11 @@ metrics_server_families_invalid counter
 metrics_server_scrape_duration_seconds histogram
 metrics_server_scrape_errors counter
 metrics_server_scrape_size_bytes gauge
+metrics_server_scrapes counter
+metrics_server_scrapes_cut counter
 metrics_server_scrapes_in_flight gauge
 metrics_server_scrapes_refused counter
+metrics_server_scrapes_shared counter
 metrics_server_tls_handshake_errors counter
 process_cpu_seconds counter
 process_max_fds gauge

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 
 use clap::Parser;
+use metrics_server::MetricsArgs;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -33,13 +34,9 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "ADDRESS")]
     pub(super) listen: Option<String>,
 
-    /// Port of /metrics, /health and /ready, on all addresses [env: METRICS_PORT] [default: 9091]
-    #[arg(long, value_name = "PORT")]
-    pub(super) metrics_port: Option<OsString>,
-
-    /// Where /metrics, /health and /ready listen instead; may be repeated
-    #[arg(long, value_name = "HOST:PORT")]
-    pub(super) metrics_listen: Vec<String>,
+    /// The metrics endpoint; port 9091 on all addresses if nothing is said.
+    #[command(flatten)]
+    pub(super) metrics: MetricsArgs,
 
     /// The data directory, which the logger writes; it need not exist yet [env: DATA_PATH] [default: ./data]
     #[arg(long, value_name = "DIRECTORY")]
@@ -56,10 +53,6 @@ pub(super) struct Arguments {
     /// TLS private key, PEM: not in this version yet [env: SSL_PRIVATE_FILE]
     #[arg(long, value_name = "FILE")]
     pub(super) ssl_private_file: Option<OsString>,
-
-    /// Web configuration of the metrics endpoint: not in this version yet [env: WEB_CONFIG_FILE]
-    #[arg(long, value_name = "FILE")]
-    pub(super) web_config: Option<OsString>,
 
     /// UTC days that one request may touch [default: 366]
     #[arg(long, value_name = "N")]

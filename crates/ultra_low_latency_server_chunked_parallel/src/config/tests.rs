@@ -27,11 +27,9 @@ fn defaults() {
 
 #[test]
 fn environment_over_default_and_flag_over_environment() {
-    let environment =
-        [("PORT", "1"), ("METRICS_PORT", "2"), ("DATA_PATH", "/a"), ("USE_TLS", "false"), ("RUST_LOG", "debug")];
+    let environment = [("PORT", "1"), ("DATA_PATH", "/a"), ("USE_TLS", "false"), ("RUST_LOG", "debug")];
     let by_environment = config(&[], &environment);
     assert_eq!(by_environment.listen.to_string(), "0.0.0.0:1");
-    assert_eq!(by_environment.metrics_listen, ["0.0.0.0:2".parse().unwrap()]);
     assert_eq!(by_environment.data_path, PathBuf::from("/a"));
     assert_eq!(by_environment.log, "debug");
     assert!(!by_environment.warn_plain);
@@ -44,7 +42,7 @@ fn environment_over_default_and_flag_over_environment() {
     assert_eq!(by_flag.limits.days, 5);
 
     let listen = ["--metrics-listen", "127.0.0.1:5", "--metrics-listen", "[::1]:6", "--use-tls=false"];
-    let replaced = config(&listen, &[("METRICS_PORT", "2"), ("USE_TLS", "true")]);
+    let replaced = config(&listen, &[("USE_TLS", "true")]);
     assert_eq!(replaced.metrics_listen, ["127.0.0.1:5".parse().unwrap(), "[::1]:6".parse().unwrap()]);
 }
 
@@ -58,7 +56,7 @@ fn errors_name_the_flag_or_the_variable() {
     };
     check(&["--port", "x"], &[("PORT", "1")], &["--port", "\"x\"", "65535"]);
     check(&[], &[("PORT", "65536")], &["error: PORT: ", "\"65536\""]);
-    check(&[], &[("METRICS_PORT", "-1")], &["error: METRICS_PORT: ", "\"-1\""]);
+    check(&["--metrics-port=-1"], &[], &["error: --metrics-port (METRICS_PORT): ", "\"-1\""]);
     check(&["--metrics-listen", "9090"], &[], &["--metrics-listen", "\"9090\"", "HOST:PORT"]);
     check(&["--metrics-listen", "unix:/run/x,mode=rw"], &[], &["--metrics-listen", "not an octal number"]);
     check(&["--listen", "0.0.0.0:80"], &[], &["--listen", "\"0.0.0.0:80\""]);
@@ -68,7 +66,7 @@ fn errors_name_the_flag_or_the_variable() {
     check(&[], &[("RUST_LOG", "=x=y=")], &["error: RUST_LOG: ", "\"=x=y=\""]);
     check(&["--max-days", "0"], &[], &["--max-days", "\"0\""]);
     check(&["--frobnicate"], &[], &["--frobnicate"]);
-    check(&[], &[("WEB_CONFIG_FILE", "web.yml")], &["error: WEB_CONFIG_FILE: ", "yet"]);
+    check(&["--metrics-user", "prometheus"], &[], &["--metrics-user", "needs --metrics-password-file"]);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, path::Path, sync::mpsc, thread::JoinHandle};
 
-use metrics_server::Registry;
+use metrics_server::{Registry, SecuritySource};
 use tokio_util::sync::CancellationToken;
 use ultra_low_latency_server_chunked_parallel::{Config, Limits, Server, ServerError};
 
@@ -20,6 +20,7 @@ pub(crate) fn config(root: &Path) -> Config {
     Config {
         listen: "127.0.0.1:0".parse().unwrap(),
         metrics_listen: vec!["127.0.0.1:0".parse().unwrap()],
+        metrics_security: SecuritySource::default(),
         data_path: root.to_owned(),
         log: "off".to_owned(),
         warn_plain: false,
