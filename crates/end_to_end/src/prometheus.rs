@@ -32,12 +32,18 @@ impl Prometheus {
             .output()
             .unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        let args = [
-            format!("--config.file={}", config.display()),
+        Prometheus::run(Path::new("prometheus"), directory, address, &[]).await
+    }
+
+    /// Starts a Prometheus on the `prometheus.yml` in `directory`, which takes all that it writes too.
+    pub async fn run(program: &Path, directory: &Path, address: SocketAddr, flags: &[&str]) -> Prometheus {
+        let mut args = vec![
+            format!("--config.file={}", directory.join("prometheus.yml").display()),
             format!("--storage.tsdb.path={}", directory.join("tsdb").display()),
             format!("--web.listen-address={address}"),
         ];
-        let program = Program::start(Path::new("prometheus"), &args, &directory.join("prometheus.log"));
+        args.extend(flags.iter().map(|flag| (*flag).to_owned()));
+        let program = Program::start(program, &args, &directory.join("prometheus.log"));
         let prometheus = Prometheus { address, program };
         eventually("Prometheus to be ready", Duration::from_secs(60), || async {
             http::try_get(address, "/-/ready").await.filter(|answer| answer.status == 200)
@@ -66,13 +72,20 @@ impl Prometheus {
         }
     }
 
-    /// Job and health of each active target.
-    pub async fn targets(&self) -> Vec<(String, String)> {
+    /// Job, health and last error of each active target.
+    pub async fn scrapes(&self) -> Vec<(String, String, String)> {
         let answer = http::get(self.address, "/api/v1/targets?state=active").await;
         let json: Value = serde_json::from_slice(&answer.body).unwrap();
         let text = |value: &Value| value.as_str().unwrap().to_owned();
         let targets = json["data"]["activeTargets"].as_array().unwrap().iter();
-        targets.map(|target| (text(&target["labels"]["job"]), text(&target["health"]))).collect()
+        targets
+            .map(|target| (text(&target["labels"]["job"]), text(&target["health"]), text(&target["lastError"])))
+            .collect()
+    }
+
+    /// Job and health of each active target.
+    pub async fn targets(&self) -> Vec<(String, String)> {
+        self.scrapes().await.into_iter().map(|(job, health, _)| (job, health)).collect()
     }
 }
 

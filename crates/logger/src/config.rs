@@ -224,6 +224,9 @@ fn metrics_args(args: &RunArgs, file: &File) -> Result<MetricsArgs, ConfigError>
         if !is_asked(&listen) {
             return Err(value("metrics_listen", "is empty; leave the key away to listen on 0.0.0.0:9090"));
         }
+        for address in &listen {
+            address.parse::<ListenAddr>().map_err(|error| value("metrics_listen", error.to_string()))?;
+        }
         metrics.metrics_listen = listen;
     }
     if metrics.security()?.is_open() {

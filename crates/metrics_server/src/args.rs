@@ -21,8 +21,8 @@ pub struct MetricsArgs {
     /// Port of /metrics, /health and /ready on all addresses
     #[arg(long, env = "METRICS_PORT", value_name = "PORT")]
     pub metrics_port: Option<String>,
-    /// Address of /metrics, /health and /ready, repeatable, in the environment separated by commas; replaces the port
-    #[arg(long, env = "METRICS_LISTEN", value_name = "ADDRESS", value_delimiter = ',')]
+    /// Address of /metrics, /health and /ready, repeatable, in the environment separated by spaces; replaces the port
+    #[arg(long, env = "METRICS_LISTEN", value_name = "ADDRESS", value_delimiter = ' ')]
     pub metrics_listen: Vec<String>,
     /// TLS, users and limits of the metrics endpoint: a Prometheus web-config.yml
     #[arg(long, env = "WEB_CONFIG_FILE", value_name = "FILE", value_parser = path())]
@@ -243,12 +243,12 @@ mod tests {
 
     #[test]
     fn flags_are_read() {
-        let args = args(&["--metrics-port", "9", "--metrics-listen", "a:1", "--metrics-listen", "b:2,unix:/run/c"]);
+        let args = args(&["--metrics-port", "9", "--metrics-listen", "a:1", "--metrics-listen", "b:2 unix:/run/c,mode=0600"]);
         assert_eq!(args.metrics_port.as_deref(), Some("9"));
-        assert_eq!(args.metrics_listen, ["a:1", "b:2", "unix:/run/c"]);
+        assert_eq!(args.metrics_listen, ["a:1", "b:2", "unix:/run/c,mode=0600"]);
         assert!(args.security().unwrap().is_open());
         let listen: Vec<String> = args.listen(1).unwrap().iter().map(ToString::to_string).collect();
-        assert_eq!(listen, ["a:1", "b:2", "unix:/run/c"]);
+        assert_eq!(listen, ["a:1", "b:2", "unix:/run/c,mode=0600"]);
     }
 
     #[test]

@@ -2,7 +2,9 @@
 
 use http::{Request, Response};
 use hyper::body::Incoming;
-use metrics_server::{Endpoint, Exposition, Health, Limits, ListenAddr, http_bind, http_serve};
+use metrics_server::{
+    Endpoint, Exposition, Health, Limits, ListenAddr, Registry, Security, SecuritySource, http_bind, http_serve, process,
+};
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
@@ -42,8 +44,13 @@ impl Drop for Server {
 
 /// Serves until killed.
 pub(crate) fn run(kind: &str) {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
-    runtime.expect("a runtime").block_on(crate::scrape::serve(kind));
+    let workers = if kind == "flood" { 2 } else { 1 };
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(workers).enable_all().build();
+    let runtime = runtime.expect("a runtime");
+    match kind {
+        "flood" => runtime.block_on(guarded()),
+        scrape => runtime.block_on(crate::scrape::serve(scrape)),
+    }
 }
 
 fn loopback() -> ListenAddr {
@@ -55,6 +62,20 @@ pub(crate) async fn endpoint(exposition: Exposition) {
     let endpoint = Endpoint::builder(exposition, Health::new("bench")).listen(loopback()).bind().await;
     let endpoint = endpoint.expect("a free port");
     println!("{}", endpoint.local_addrs()[0]);
+    endpoint.serve(CancellationToken::new()).await.expect("it is killed");
+}
+
+/// This crate's endpoint behind a password.
+async fn guarded() {
+    let variable = |name| std::env::var(name).expect("the benchmark sets it");
+    let mut registry = Registry::new();
+    process::register(&mut registry);
+    let source = SecuritySource::web_config(variable("BENCH_WEB_CONFIG"));
+    let security = Security::start(source, &mut registry).await.expect("a good web config");
+    let endpoint = Endpoint::builder(Exposition::new(registry), Health::new("bench"))
+        .listen(variable("BENCH_ADDRESS").parse().expect("an address"))
+        .security(security);
+    let endpoint = endpoint.bind().await.expect("a free port");
     endpoint.serve(CancellationToken::new()).await.expect("it is killed");
 }
 
