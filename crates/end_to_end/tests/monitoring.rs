@@ -21,6 +21,7 @@ use end_to_end::{
 };
 use exchange_simulator::{Config, Simulator};
 use logger::Clock;
+use metrics_server::{Exposition, Registry, Security, SecuritySource};
 use serde_json::Value;
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -215,8 +216,8 @@ const CONTRACT: [&str; 40] = [
 fn metric_names(text: &str) -> BTreeSet<String> {
     let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
     let ours = words.filter(|word| {
-        ["gpu_charts_", "process_", "metrics_server_"].iter().any(|prefix| word.starts_with(prefix))
-            && *word != "metrics_server_"
+        ["gpu_charts_", "process_", "metrics_server_", "tokio_runtime_"].iter().any(|prefix| word.starts_with(prefix))
+            && !word.ends_with('_')
     });
     ours.map(str::to_owned).collect()
 }
@@ -232,15 +233,27 @@ fn read_all(directory: &Path, endings: &[&str], found: &mut Vec<(PathBuf, String
     }
 }
 
+/// What an endpoint has beside, once it asks for credentials.
+async fn metrics_of_security() -> String {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    fs::write(&file, "authenticate_health: true\n").unwrap();
+    let mut registry = Registry::new();
+    Security::start(SecuritySource::web_config(file.path()), &mut registry).await.unwrap();
+    Exposition::new(registry).encode().unwrap()
+}
+
 /// Every metric that a rule, a panel or a document names exists in a live scrape, and every live one is documented.
 #[tokio::test(flavor = "multi_thread")]
 async fn every_metric_named_anywhere_exists_and_every_metric_is_documented() {
     let thread = Thread::start().await;
     wait_for(thread.logger.metrics, "gpu_charts_sync_duration_seconds_count", |count| count >= 1.0).await;
     let scrapes = [Scrape::of(thread.logger.metrics).await.unwrap(), Scrape::of(thread.server.metrics).await.unwrap()];
+    let secured = metrics_of_security().await;
     let live: BTreeSet<String> = scrapes
         .iter()
-        .flat_map(|scrape| scrape.text().lines())
+        .map(Scrape::text)
+        .chain([secured.as_str()])
+        .flat_map(str::lines)
         .filter(|line| !line.starts_with('#'))
         .map(|line| line.split(['{', ' ']).next().unwrap().to_owned())
         .collect();

@@ -110,8 +110,7 @@ impl Endpoint {
         // A child: when one listener breaks, the others must drain, but it is not ours to stop the whole program.
         let shutdown = shutdown.child_token();
         let mut loops = JoinSet::new();
-        let page = self.page;
-        let service = routes(scraper, self.health, page, self.routes);
+        let service = routes(scraper, self.health, self.page, self.routes);
         let service = ServiceExt::<Request<Incoming>>::map_response(service, |answer| answer.map(EndpointBody::new));
         let mut service = self.layers.around(BoxCloneSyncService::new(service));
         // Outermost: nothing else hears of a request that is refused.
@@ -119,10 +118,12 @@ impl Endpoint {
             let guarded = guard.layer(service);
             service = BoxCloneSyncService::new(guarded.map_response(|answer| answer.map(EndpointBody::new)));
         }
-        let following = shutdown.child_token();
-        let _ends_with_this = following.clone().drop_guard();
         if let Some(security) = self.security {
-            tokio::spawn(security.follow(following));
+            let shutdown = shutdown.clone();
+            loops.spawn(async move {
+                security.follow(shutdown).await;
+                Ok(())
+            });
         }
         for listener in self.listeners {
             let (service, observer) = (service.clone(), self.exposition.connections().clone());
