@@ -6,24 +6,41 @@
 //! facts and their sources: `docs/protocols.md`.
 
 pub mod binance;
+mod book;
 pub mod coinbase;
 mod decimal;
 mod error;
 mod event;
+mod lexeme;
+mod rest;
+mod scan;
 mod time;
 mod venue;
 
 pub use decimal::Decimal;
 pub use error::DecodeError;
-pub use event::{Event, Level, MessageType, Notice, Quote, Side, Trade};
-pub use venue::{Facts, IdRule, Session, Stream, Subscription, Venue};
+pub use event::{BookFault, Event, Level, MessageType, Notice, Quote, Side, Trade};
+pub use rest::{
+    Answer, BackfillBy, Instrument, InstrumentStatus, Missing, Page, Request, Rest, RestError, RestFacts,
+};
+pub use venue::{Budget, Facts, IdRule, Liveness, Session, Stream, Subscription, Venue};
 
-/// All venues, by name.
+/// The venues that are recorded when nobody says which, by name.
 pub fn venues() -> [&'static dyn Venue; 2] {
-    [&binance::Binance, &coinbase::Coinbase]
+    [&binance::Binance, &coinbase::TICKER]
 }
 
-/// The venue with that name.
+/// The venue with that name, of [`venues`].
 pub fn venue(name: &str) -> Option<&'static dyn Venue> {
     venues().into_iter().find(|venue| venue.facts().name == name)
+}
+
+/// All venues that this crate speaks, recorded by default or not.
+pub fn known_venues() -> [&'static dyn Venue; 2] {
+    [&binance::Binance, &coinbase::TICKER]
+}
+
+/// The venue with that name, of [`known_venues`].
+pub fn known_venue(name: &str) -> Option<&'static dyn Venue> {
+    known_venues().into_iter().find(|venue| venue.facts().name == name)
 }

@@ -61,7 +61,7 @@ fn requests_are_answered_by_their_id() {
     let (kind, events) = decode(session.as_mut(), refusal);
     assert_eq!((kind, events.lines().count()), (Ok(MessageType::Error), 3));
     let wrapped = r#"{"error":{"code":2,"msg":"Invalid request"},"id":9}"#;
-    let expected = "Rejected { symbol: None, reason: \"Invalid request\" }";
+    let expected = "Rejected { symbol: None, stream: None, reason: \"Invalid request\" }";
     check(session.as_mut(), wrapped, MessageType::Error, expected);
 }
 
@@ -84,7 +84,7 @@ fn a_shutdown_is_announced() {
     let raw = r#"{"e":"serverShutdown","E":1770123456789}"#;
     let wrapped = format!(r#"{{"stream":"!serverShutdown","data":{raw}}}"#);
     for frame in [raw, &wrapped] {
-        check(session("binance", &[]).as_mut(), frame, MessageType::Notice, "Notice(Reconnect)");
+        check(session("binance", &[]).as_mut(), frame, MessageType::Notice, "Notice(Reconnect { within: None })");
     }
 }
 

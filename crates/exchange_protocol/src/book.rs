@@ -1,0 +1,172 @@
+//! A kept order book, as far as the best bid and ask need it.
+
+use crate::{BookFault, Decimal, Level};
+
+/// Messages in a row that leave a book crossed until it counts as wrong: a moment's crossing is no fault, for a venue may
+/// send one side before the other, and an auction crosses a book for long.
+const CROSSED_LIMIT: u32 = 512;
+
+/// One price level.
+#[derive(Clone, Copy, Debug)]
+struct Row {
+    /// Grows towards the best price.
+    key: f64,
+    price: Decimal,
+    size: Decimal,
+}
+
+/// One side: its levels, the best one last, where most changes are.
+#[derive(Debug, Default)]
+struct Ladder {
+    rows: Vec<Row>,
+    /// Below this key nothing is known, for it was forgotten.
+    floor: Option<f64>,
+}
+
+/// Both sides, and what was last told of them.
+#[derive(Debug)]
+pub(crate) struct Book {
+    bids: Ladder,
+    asks: Ladder,
+    /// Levels of a side that are kept.
+    limit: usize,
+    told: Option<[Option<Level>; 2]>,
+    crossed: u32,
+}
+
+/// A side of the book.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum BookSide {
+    Bid,
+    Ask,
+}
+
+/// What a message did to the best bid and ask.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Best {
+    /// Nothing, or nothing that can be told while the book is crossed.
+    Same,
+    /// They are new: bid, ask.
+    New([Option<Level>; 2]),
+    /// The book is wrong.
+    Wrong(BookFault),
+}
+
+impl Ladder {
+    /// A size of zero deletes. A change in the forgotten part is none.
+    fn set(&mut self, row: Row, limit: usize) {
+        if self.floor.is_some_and(|floor| row.key < floor) {
+            return;
+        }
+        let at = self.rows.partition_point(|other| other.key < row.key);
+        let found = self.rows.get_mut(at).filter(|other| other.key == row.key);
+        match found {
+            Some(_) if row.size.value == 0.0 => _ = self.rows.remove(at),
+            Some(found) => *found = row,
+            None if row.size.value == 0.0 => {}
+            None => {
+                self.rows.insert(at, row);
+                // An eighth more, so that a full book is not cut again with every new level.
+                if self.rows.len() > limit + limit / 8 {
+                    self.cut(limit);
+                }
+            }
+        }
+    }
+
+    fn cut(&mut self, limit: usize) {
+        if let Some(excess) = self.rows.len().checked_sub(limit).filter(|excess| *excess > 0) {
+            self.rows.drain(..excess);
+            self.floor = self.rows.first().map(|row| row.key);
+        }
+    }
+
+    fn replace(&mut self, mut rows: Vec<Row>, limit: usize) {
+        // Stable, so that of two rows with one price the later one stays last and wins.
+        rows.sort_by(|one, other| one.key.total_cmp(&other.key));
+        let mut kept: Vec<Row> = Vec::with_capacity(rows.len().min(limit + limit / 8));
+        self.floor = None;
+        for row in rows {
+            if kept.last().is_some_and(|last| last.key == row.key) {
+                kept.pop();
+            }
+            kept.push(row);
+        }
+        kept.retain(|row| row.size.value != 0.0);
+        self.rows = kept;
+        self.cut(limit);
+        self.rows.shrink_to(limit);
+    }
+
+    fn best(&self) -> Option<Level> {
+        self.rows.last().map(|row| Level { price: row.price, size: Some(row.size) })
+    }
+
+    fn is_exhausted(&self) -> bool {
+        self.rows.is_empty() && self.floor.is_some()
+    }
+}
+
+fn row(side: BookSide, price: Decimal, size: Decimal) -> Row {
+    let key = match side {
+        BookSide::Bid => price.value,
+        BookSide::Ask => -price.value,
+    };
+    Row { key, price, size }
+}
+
+impl Book {
+    /// A book as the venue sends it whole.
+    pub(crate) fn new(limit: usize, levels: &[(BookSide, Decimal, Decimal)]) -> Book {
+        let mut book =
+            Book { bids: Ladder::default(), asks: Ladder::default(), limit, told: None, crossed: 0 };
+        let rows = |wanted: BookSide| {
+            let of_side = levels.iter().filter(|(side, ..)| *side == wanted);
+            of_side.map(|(side, price, size)| row(*side, *price, *size)).collect()
+        };
+        book.bids.replace(rows(BookSide::Bid), limit);
+        book.asks.replace(rows(BookSide::Ask), limit);
+        book
+    }
+
+    /// Sets the size of a level; zero deletes it.
+    pub(crate) fn set(&mut self, side: BookSide, price: Decimal, size: Decimal) {
+        let ladder = match side {
+            BookSide::Bid => &mut self.bids,
+            BookSide::Ask => &mut self.asks,
+        };
+        ladder.set(row(side, price, size), self.limit);
+    }
+
+    /// To be asked after each message, when all its changes are made: what is new.
+    pub(crate) fn best(&mut self) -> Best {
+        if self.bids.is_exhausted() || self.asks.is_exhausted() {
+            return Best::Wrong(BookFault::Exhausted);
+        }
+        let best = [self.bids.best(), self.asks.best()];
+        if let [Some(bid), Some(ask)] = best
+            && bid.price.value >= ask.price.value
+        {
+            self.crossed += 1;
+            return if self.crossed == CROSSED_LIMIT { Best::Wrong(BookFault::Crossed) } else { Best::Same };
+        }
+        self.crossed = 0;
+        if self.told == Some(best) {
+            return Best::Same;
+        }
+        self.told = Some(best);
+        Best::New(best)
+    }
+
+    /// The best levels of both sides, best first: price and size.
+    pub(crate) fn top(&self, side: BookSide) -> impl Iterator<Item = (f64, f64)> {
+        let ladder = match side {
+            BookSide::Bid => &self.bids,
+            BookSide::Ask => &self.asks,
+        };
+        ladder.rows.iter().rev().map(|row| (row.price.value, row.size.value))
+    }
+}
+
+#[cfg(test)]
+mod tests;
