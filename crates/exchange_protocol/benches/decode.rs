@@ -16,10 +16,8 @@ const ROUNDS: usize = 31;
 const MESSAGES: usize = 4_000;
 
 fn main() {
-    let directory = env::var_os("CAPTURES").map_or_else(
-        || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/captures"),
-        PathBuf::from,
-    );
+    let directory = env::var_os("CAPTURES")
+        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/captures"), PathBuf::from);
     println!("{:<34} {:>8} {:>7} {:>7} {:>7}   {:>6}", "ns per message", "messages", "ours", "typed", "Value", "ratio");
     let coinbase = [("ticker", true), ("match", true), ("last_match", true), ("l2update", false)];
     let binance = [("bookTicker", true), ("aggTrade", true)];
@@ -53,7 +51,10 @@ fn measure(name: &str, venue: &dyn Venue, path: &PathBuf, kinds: &[(&str, bool)]
     let mut session = venue.session();
     let symbols: Vec<_> = by_kind.get("snapshot").into_iter().flatten().map(|frame| symbol(frame)).collect();
     session.subscribe(
-        &symbols.iter().map(|symbol| Subscription { symbol: symbol.clone(), stream: Stream::Quotes }).collect::<Vec<_>>(),
+        &symbols
+            .iter()
+            .map(|symbol| Subscription { symbol: symbol.clone(), stream: Stream::Quotes })
+            .collect::<Vec<_>>(),
     );
     for snapshot in by_kind.get("snapshot").into_iter().flatten() {
         session.decode(snapshot, &mut |_| {}).unwrap();

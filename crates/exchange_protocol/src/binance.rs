@@ -10,9 +10,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use serde_json::json;
 
-use crate::{
-    Budget, DecodeError, Event, Facts, IdRule, MessageType, Rest, Session, Stream, Subscription, Venue,
-};
+use crate::{Budget, DecodeError, Event, Facts, IdRule, MessageType, Rest, Session, Stream, Subscription, Venue};
 use message::{Complaint, Frame, Payload};
 pub use rest::BinanceRest;
 
@@ -117,9 +115,7 @@ impl Session for Connection {
                 }
                 Ok(MessageType::Subscription)
             }
-            Frame { s: Some(_), .. } | Frame { e: Some(_), .. } => {
-                Payload::read(text)?.decode(sink)
-            }
+            Frame { s: Some(_), .. } | Frame { e: Some(_), .. } => Payload::read(text)?.decode(sink),
             _ => Err(DecodeError::unknown_type("none")),
         }
     }

@@ -118,8 +118,7 @@ fn row(side: BookSide, price: Decimal, size: Decimal) -> Row {
 impl Book {
     /// A book as the venue sends it whole.
     pub(crate) fn new(limit: usize, levels: &[(BookSide, Decimal, Decimal)]) -> Book {
-        let mut book =
-            Book { bids: Ladder::default(), asks: Ladder::default(), limit, told: None, crossed: 0 };
+        let mut book = Book { bids: Ladder::default(), asks: Ladder::default(), limit, told: None, crossed: 0 };
         let rows = |wanted: BookSide| {
             let of_side = levels.iter().filter(|(side, ..)| *side == wanted);
             of_side.map(|(side, price, size)| row(*side, *price, *size)).collect()

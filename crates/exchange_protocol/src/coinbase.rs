@@ -203,14 +203,12 @@ impl Connection {
 
     fn request(&self, kind: &str, subscriptions: &[Subscription], heartbeats: bool) -> Vec<String> {
         let products = |name: &str| -> Vec<&str> {
-            let of_channel = subscriptions.iter().filter(|subscription| channel(self.quotes, subscription.stream) == name);
+            let of_channel =
+                subscriptions.iter().filter(|subscription| channel(self.quotes, subscription.stream) == name);
             of_channel.map(|subscription| subscription.symbol.as_str()).collect()
         };
-        let all: BTreeSet<&str> = subscriptions
-            .iter()
-            .filter(|_| heartbeats)
-            .map(|subscription| subscription.symbol.as_str())
-            .collect();
+        let all: BTreeSet<&str> =
+            subscriptions.iter().filter(|_| heartbeats).map(|subscription| subscription.symbol.as_str()).collect();
         let quotes = channel(self.quotes, Stream::Quotes);
         let channels: Vec<_> = [("matches", products("matches")), (quotes, products(quotes))]
             .into_iter()
@@ -243,11 +241,7 @@ impl Connection {
     }
 
     /// The whole book of a product.
-    fn snapshot(
-        &mut self,
-        message: &Message<'_>,
-        sink: &mut dyn FnMut(Event<'_>),
-    ) -> Result<MessageType, DecodeError> {
+    fn snapshot(&mut self, message: &Message<'_>, sink: &mut dyn FnMut(Event<'_>)) -> Result<MessageType, DecodeError> {
         let symbol = message.symbol()?;
         // Books of what nobody asked for would be without bound.
         if !self.asked.iter().any(|asked| asked.symbol == symbol && asked.stream == Stream::Quotes) {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{Decimal, Stream};
+use crate::{Decimal, DecodeError, Stream};
 
 /// One thing that a frame says. Texts are borrowed from the frame or from the session.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -130,6 +130,16 @@ pub enum Side {
 }
 
 impl Side {
+    /// `buy` or `sell`, as all venues but Binance and Bitfinex write it.
+    pub(crate) fn named(field: &'static str, name: Option<&str>) -> Result<Side, DecodeError> {
+        match name {
+            Some("buy") => Ok(Side::Buy),
+            Some("sell") => Ok(Side::Sell),
+            Some(other) => Err(DecodeError::value(field, other)),
+            None => Err(DecodeError::Missing(field)),
+        }
+    }
+
     /// The other one.
     pub fn opposite(self) -> Side {
         match self {

@@ -19,3 +19,13 @@ pub(crate) fn number(field: &'static str, lexeme: Option<&str>) -> Result<Decima
 pub(crate) fn unsigned(field: &'static str, lexeme: Option<&str>) -> Result<Decimal, DecodeError> {
     Decimal::parse_unsigned(field, lexeme.ok_or(DecodeError::Missing(field))?)
 }
+
+/// The text of a JSON string without escapes.
+pub(crate) fn text_of(lexeme: &str) -> Option<&str> {
+    lexeme.strip_prefix('"')?.strip_suffix('"').filter(|text| !text.contains('\\'))
+}
+
+/// A number that is not negative, in quotes or not.
+pub(crate) fn number_or_text(field: &'static str, lexeme: &str) -> Result<Decimal, DecodeError> {
+    Decimal::parse_unsigned(field, text_of(lexeme).unwrap_or(lexeme))
+}

@@ -231,8 +231,7 @@ fn cut(text: &str) -> String {
 }
 
 /// What may stand in a path or query as it is.
-const ENCODED: AsciiSet =
-    NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b':');
+const ENCODED: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b':');
 
 pub(crate) fn encode(symbol: &str) -> String {
     utf8_percent_encode(symbol, &ENCODED).to_string()

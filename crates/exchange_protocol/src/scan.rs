@@ -151,6 +151,14 @@ impl<'f> Scanner<'f> {
         }
     }
 
+    fn skip_nested(&mut self, depth: usize) -> Option<()> {
+        if self.peek()? != b'[' {
+            return self.skip();
+        }
+        let depth = depth.checked_sub(1)?;
+        self.array(|scanner| scanner.skip_nested(depth))
+    }
+
     /// An object; `field` reads the value of a key.
     #[inline]
     pub(crate) fn object(&mut self, mut field: impl FnMut(&mut Self, &'f str) -> Option<()>) -> Option<()> {
@@ -212,6 +220,23 @@ impl<'f> Scanner<'f> {
         self.array(|row| row.array(|cell| cell.string().map(drop)))?;
         self.text.get(from..self.at)
     }
+}
+
+/// Arrays within arrays that are followed.
+const DEEPEST: usize = 4;
+
+/// The elements of an array of arrays and plain values, as they are written.
+pub(crate) fn elements(text: &str) -> Option<Vec<&str>> {
+    let mut scanner = Scanner::new(text);
+    let mut elements = Vec::with_capacity(4);
+    scanner.array(|scanner| {
+        let from = scanner.at;
+        scanner.skip_nested(DEEPEST)?;
+        elements.push(text.get(from..scanner.at)?);
+        Some(())
+    })?;
+    scanner.end()?;
+    Some(elements)
 }
 
 #[cfg(test)]

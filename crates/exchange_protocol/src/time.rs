@@ -13,9 +13,9 @@ fn any_zone(text: &str) -> Option<u64> {
 /// `YYYY-MM-DDThh:mm:ss[.f…]Z` of 1970 to 2199, the form that venues send; `None` for anything else, which is no judgement.
 fn utc(text: &[u8]) -> Option<u64> {
     let number = |from: usize, to: usize| -> Option<u64> {
-        text.get(from..to)?.iter().try_fold(0, |number, byte| {
-            byte.is_ascii_digit().then(|| number * 10 + u64::from(byte - b'0'))
-        })
+        text.get(from..to)?
+            .iter()
+            .try_fold(0, |number, byte| byte.is_ascii_digit().then(|| number * 10 + u64::from(byte - b'0')))
     };
     let separators = [(4, b'-'), (7, b'-'), (10, b'T'), (13, b':'), (16, b':')];
     if separators.iter().any(|(at, byte)| text.get(*at) != Some(byte)) {
@@ -54,9 +54,11 @@ pub(crate) fn seconds(text: &str) -> Option<u64> {
     if fraction.is_empty() || !whole.bytes().chain(fraction.bytes()).all(|byte| byte.is_ascii_digit()) {
         return None;
     }
-    let nanos = fraction.bytes().chain(std::iter::repeat(b'0')).take(9).fold(0, |nanos, byte| {
-        nanos * 10 + u64::from(byte - b'0')
-    });
+    let nanos = fraction
+        .bytes()
+        .chain(std::iter::repeat(b'0'))
+        .take(9)
+        .fold(0, |nanos, byte| nanos * 10 + u64::from(byte - b'0'));
     whole.parse::<u64>().ok()?.checked_mul(1_000_000_000)?.checked_add(nanos).filter(|ns| *ns > 0)
 }
 

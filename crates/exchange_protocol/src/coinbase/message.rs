@@ -120,10 +120,7 @@ impl<'f> Message<'f> {
 
     pub(super) fn trade(&self) -> Result<Trade<'_>, DecodeError> {
         let id = self.trade_id.ok_or(DecodeError::Missing("trade_id"))?;
-        let maker = match self.side.as_deref() {
-            Some(side) => maker_side(side)?,
-            None => return Err(DecodeError::Missing("side")),
-        };
+        let maker = Side::named("side", self.side.as_deref())?;
         Ok(Trade {
             symbol: self.symbol()?,
             id,
@@ -204,14 +201,6 @@ fn each_row<const N: usize>(
         row(cells.as_slice().try_into().map_err(|_| DecodeError::value(field, &cells.join(",")))?)?;
     }
     Ok(())
-}
-
-pub(super) fn maker_side(side: &str) -> Result<Side, DecodeError> {
-    match side {
-        "buy" => Ok(Side::Buy),
-        "sell" => Ok(Side::Sell),
-        other => Err(DecodeError::value("side", other)),
-    }
 }
 
 fn positive(field: &'static str, text: Option<&Cow<'_, str>>) -> Result<Decimal, DecodeError> {

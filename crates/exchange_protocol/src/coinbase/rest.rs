@@ -6,10 +6,9 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::message::maker_side;
 use crate::{
     Answer, BackfillBy, Budget, Decimal, DecodeError, Instrument, InstrumentStatus, Missing, Page, Request, Rest,
-    RestError, RestFacts, Trade, rest::encode, time,
+    RestError, RestFacts, Side, Trade, rest::encode, time,
 };
 
 /// The REST side of the venue.
@@ -119,7 +118,7 @@ impl Rest for CoinbaseRest {
                 event_ns: time::rfc3339(&row.time).unwrap_or(0),
                 price: Decimal::parse_unsigned("price", &row.price)?,
                 size: Decimal::parse_unsigned("size", &row.size)?,
-                taker: maker_side(&row.side)?.opposite(),
+                taker: Side::named("side", Some(&row.side))?.opposite(),
                 maker_order_id: [0; 16],
                 taker_order_id: [0; 16],
                 snapshot: false,
