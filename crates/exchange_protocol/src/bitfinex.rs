@@ -117,7 +117,7 @@ enum State {
         told: VecDeque<u64>,
     },
     /// None before the snapshot, and after a fault.
-    Book(Option<Box<Book>>),
+    Book(Option<Box<Book<String>>>),
     /// Unsubscribed; the venue has not confirmed it yet.
     Ending,
 }
@@ -233,7 +233,7 @@ fn tell(
 /// A snapshot or a change of a book; before the snapshot, and after a fault, a change says nothing.
 fn update(
     symbol: &str,
-    kept: &mut Option<Box<Book>>,
+    kept: &mut Option<Box<Book<String>>>,
     rows: &message::Rows<'_>,
     event_ns: u64,
     sink: &mut dyn FnMut(Event<'_>),
@@ -248,14 +248,13 @@ fn update(
             return Err(error);
         }
     };
-    if rows.is_snapshot() {
+    match kept {
         // Four times as many as are asked for: more than 25 are kept only between an insertion and the deletion after it.
-        *kept = Some(Box::new(Book::new(4 * BOOK_LEVELS, &levels)));
+        _ if rows.is_snapshot() => *kept = Some(Box::new(Book::new(4 * BOOK_LEVELS, levels))),
+        Some(book) => levels.into_iter().for_each(|level| book.set(level)),
+        None => {}
     }
     let Some(book) = kept else { return Ok(MessageType::Quote) };
-    if !rows.is_snapshot() {
-        levels.iter().for_each(|(side, price, size)| book.set(*side, *price, *size));
-    }
     match book.best() {
         Best::New([bid, ask]) => sink(Event::Quote(Quote { symbol, update_id: 0, event_ns, bid, ask })),
         Best::Wrong(fault) => {

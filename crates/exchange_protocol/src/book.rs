@@ -6,28 +6,39 @@ use crate::{BookFault, Decimal, Level};
 /// send one side before the other, and an auction crosses a book for long.
 const CROSSED_LIMIT: u32 = 512;
 
-/// One price level.
+/// A price level as the venue tells it; a size of zero deletes it.
 #[derive(Clone, Copy, Debug)]
-struct Row {
+pub(crate) struct Change<N = ()> {
+    pub(crate) side: BookSide,
+    pub(crate) price: Decimal,
+    pub(crate) size: Decimal,
+    /// What else is to be remembered with the level.
+    pub(crate) note: N,
+}
+
+impl<N> Change<N> {
     /// Grows towards the best price.
-    key: f64,
-    price: Decimal,
-    size: Decimal,
+    fn key(&self) -> f64 {
+        match self.side {
+            BookSide::Bid => self.price.value,
+            BookSide::Ask => -self.price.value,
+        }
+    }
 }
 
 /// One side: its levels, the best one last, where most changes are.
-#[derive(Debug, Default)]
-struct Ladder {
-    rows: Vec<Row>,
+#[derive(Debug)]
+struct Ladder<N> {
+    rows: Vec<Change<N>>,
     /// Below this key nothing is known, for it was forgotten.
     floor: Option<f64>,
 }
 
 /// Both sides, and what was last told of them.
 #[derive(Debug)]
-pub(crate) struct Book {
-    bids: Ladder,
-    asks: Ladder,
+pub(crate) struct Book<N = ()> {
+    bids: Ladder<N>,
+    asks: Ladder<N>,
     /// Levels of a side that are kept.
     limit: usize,
     told: Option<[Option<Level>; 2]>,
@@ -52,14 +63,14 @@ pub(crate) enum Best {
     Wrong(BookFault),
 }
 
-impl Ladder {
+impl<N> Ladder<N> {
     /// A size of zero deletes. A change in the forgotten part is none.
-    fn set(&mut self, row: Row, limit: usize) {
-        if self.floor.is_some_and(|floor| row.key < floor) {
+    fn set(&mut self, row: Change<N>, limit: usize) {
+        if self.floor.is_some_and(|floor| row.key() < floor) {
             return;
         }
-        let at = self.rows.partition_point(|other| other.key < row.key);
-        let found = self.rows.get_mut(at).filter(|other| other.key == row.key);
+        let at = self.rows.partition_point(|other| other.key() < row.key());
+        let found = self.rows.get_mut(at).filter(|other| other.key() == row.key());
         match found {
             Some(_) if row.size.value == 0.0 => _ = self.rows.remove(at),
             Some(found) => *found = row,
@@ -77,17 +88,17 @@ impl Ladder {
     fn cut(&mut self, limit: usize) {
         if let Some(excess) = self.rows.len().checked_sub(limit).filter(|excess| *excess > 0) {
             self.rows.drain(..excess);
-            self.floor = self.rows.first().map(|row| row.key);
+            self.floor = self.rows.first().map(|row| row.key());
         }
     }
 
-    fn replace(&mut self, mut rows: Vec<Row>, limit: usize) {
+    fn replace(&mut self, mut rows: Vec<Change<N>>, limit: usize) {
         // Stable, so that of two rows with one price the later one stays last and wins.
-        rows.sort_by(|one, other| one.key.total_cmp(&other.key));
-        let mut kept: Vec<Row> = Vec::with_capacity(rows.len().min(limit + limit / 8));
+        rows.sort_by(|one, other| one.key().total_cmp(&other.key()));
+        let mut kept: Vec<Change<N>> = Vec::with_capacity(rows.len().min(limit + limit / 8));
         self.floor = None;
         for row in rows {
-            if kept.last().is_some_and(|last| last.key == row.key) {
+            if kept.last().is_some_and(|last| last.key() == row.key()) {
                 kept.pop();
             }
             kept.push(row);
@@ -107,34 +118,25 @@ impl Ladder {
     }
 }
 
-fn row(side: BookSide, price: Decimal, size: Decimal) -> Row {
-    let key = match side {
-        BookSide::Bid => price.value,
-        BookSide::Ask => -price.value,
-    };
-    Row { key, price, size }
-}
-
-impl Book {
+impl<N> Book<N> {
     /// A book as the venue sends it whole.
-    pub(crate) fn new(limit: usize, levels: &[(BookSide, Decimal, Decimal)]) -> Book {
-        let mut book = Book { bids: Ladder::default(), asks: Ladder::default(), limit, told: None, crossed: 0 };
-        let rows = |wanted: BookSide| {
-            let of_side = levels.iter().filter(|(side, ..)| *side == wanted);
-            of_side.map(|(side, price, size)| row(*side, *price, *size)).collect()
+    pub(crate) fn new(limit: usize, levels: Vec<Change<N>>) -> Book<N> {
+        let (bids, asks) = levels.into_iter().partition(|level| level.side == BookSide::Bid);
+        let ladder = |rows| {
+            let mut ladder = Ladder { rows: Vec::new(), floor: None };
+            ladder.replace(rows, limit);
+            ladder
         };
-        book.bids.replace(rows(BookSide::Bid), limit);
-        book.asks.replace(rows(BookSide::Ask), limit);
-        book
+        Book { bids: ladder(bids), asks: ladder(asks), limit, told: None, crossed: 0 }
     }
 
-    /// Sets the size of a level; zero deletes it.
-    pub(crate) fn set(&mut self, side: BookSide, price: Decimal, size: Decimal) {
-        let ladder = match side {
+    /// Makes a change.
+    pub(crate) fn set(&mut self, change: Change<N>) {
+        let ladder = match change.side {
             BookSide::Bid => &mut self.bids,
             BookSide::Ask => &mut self.asks,
         };
-        ladder.set(row(side, price, size), self.limit);
+        ladder.set(change, self.limit);
     }
 
     /// To be asked after each message, when all its changes are made: what is new.
@@ -157,13 +159,13 @@ impl Book {
         Best::New(best)
     }
 
-    /// The best levels of both sides, best first: price and size.
-    pub(crate) fn top(&self, side: BookSide) -> impl Iterator<Item = (f64, f64)> {
+    /// The levels of a side, best first.
+    pub(crate) fn top(&self, side: BookSide) -> impl Iterator<Item = &Change<N>> {
         let ladder = match side {
             BookSide::Bid => &self.bids,
             BookSide::Ask => &self.asks,
         };
-        ladder.rows.iter().rev().map(|row| (row.price.value, row.size.value))
+        ladder.rows.iter().rev()
     }
 }
 

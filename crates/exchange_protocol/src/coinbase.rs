@@ -249,7 +249,7 @@ impl Connection {
         }
         match message.levels() {
             Ok(levels) => {
-                self.books.insert(symbol.to_owned(), Book::new(BOOK_LEVELS, &levels));
+                self.books.insert(symbol.to_owned(), Book::new(BOOK_LEVELS, levels));
                 self.tell_best(symbol, message.event_ns(), sink);
                 Ok(MessageType::Quote)
             }
@@ -264,7 +264,7 @@ impl Connection {
     fn update(&mut self, message: &Message<'_>, sink: &mut dyn FnMut(Event<'_>)) -> Result<MessageType, DecodeError> {
         let symbol = message.symbol()?;
         let Some(book) = self.books.get_mut(symbol) else { return Ok(MessageType::Quote) };
-        if let Err(error) = message.changes(|(side, price, size)| book.set(side, price, size)) {
+        if let Err(error) = message.changes(|change| book.set(change)) {
             self.broken(symbol, BookFault::Undecodable, sink);
             return Err(error);
         }

@@ -1,5 +1,7 @@
 //! Values of a frame as they are written.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize as _, Deserializer};
 use serde_json::value::RawValue;
 
@@ -20,12 +22,13 @@ pub(crate) fn unsigned(field: &'static str, lexeme: Option<&str>) -> Result<Deci
     Decimal::parse_unsigned(field, lexeme.ok_or(DecodeError::Missing(field))?)
 }
 
-/// The text of a JSON string without escapes.
-pub(crate) fn text_of(lexeme: &str) -> Option<&str> {
-    lexeme.strip_prefix('"')?.strip_suffix('"').filter(|text| !text.contains('\\'))
+/// What a JSON string says; none if it is none.
+pub(crate) fn text_of(lexeme: &str) -> Option<Cow<'_, str>> {
+    let inner = lexeme.strip_prefix('"')?.strip_suffix('"')?;
+    if inner.contains('\\') { serde_json::from_str(lexeme).ok().map(Cow::Owned) } else { Some(inner.into()) }
 }
 
 /// A number that is not negative, in quotes or not.
 pub(crate) fn number_or_text(field: &'static str, lexeme: &str) -> Result<Decimal, DecodeError> {
-    Decimal::parse_unsigned(field, text_of(lexeme).unwrap_or(lexeme))
+    Decimal::parse_unsigned(field, &text_of(lexeme).unwrap_or(lexeme.into()))
 }

@@ -6,7 +6,7 @@ use serde::{Deserialize, de::IgnoredAny};
 
 use crate::{
     Decimal, DecodeError, Event, Level, MessageType, Notice, Quote, Side, Trade,
-    lexeme::lexeme,
+    lexeme::{lexeme, text_of},
     scan::{Scanner, once},
     time,
 };
@@ -185,13 +185,7 @@ fn level(
 ) -> Result<Option<Level>, DecodeError> {
     let parse = |field, raw: Option<&str>| -> Result<Decimal, DecodeError> {
         let raw = raw.ok_or(DecodeError::Missing(field))?;
-        let text = raw.strip_prefix('"').and_then(|raw| raw.strip_suffix('"'));
-        let text = text.ok_or_else(|| DecodeError::value(field, raw))?;
-        if text.contains('\\') {
-            let text: String = serde_json::from_str(raw).map_err(|error| DecodeError::json(&error))?;
-            return Decimal::parse_unsigned(field, &text);
-        }
-        Decimal::parse_unsigned(field, text)
+        Decimal::parse_unsigned(field, &text_of(raw).ok_or_else(|| DecodeError::value(field, raw))?)
     };
     let (price, size) = (parse(price_field, price)?, parse(size_field, size)?);
     Ok((price.value != 0.0).then_some(Level { price, size: Some(size) }))

@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 
 use crate::{
     Decimal, DecodeError, Side, Trade,
-    book::BookSide,
+    book::{BookSide, Change},
     lexeme::{number, text_of, unsigned},
     scan, time,
 };
@@ -96,7 +96,7 @@ impl<'f> Data<'f> {
         let channel = whole("chanId", part(0, "chanId")?)?;
         let body = part(1, "body")?;
         // What follows a body: the frame's number and the venue's time, each only if its flag is set.
-        let (content, rest) = match text_of(body) {
+        let (content, rest) = match text_of(body).as_deref() {
             Some("hb") => (Ok(Content::Heartbeat), 2),
             Some("cs") => (part(2, "cs").and_then(signed).map(Content::Checksum), 3),
             Some("te" | "tu") => (part(2, "trade").map(Content::Trade), 3),
@@ -143,18 +143,20 @@ fn signed(text: &str) -> Result<i64, DecodeError> {
     text.parse().map_err(|_| DecodeError::value("cs", text))
 }
 
-/// A level of a book, `[PRICE, COUNT, AMOUNT]`: an amount below zero is an ask's; a count of zero deletes.
-pub(super) fn level(row: &str) -> Result<(BookSide, Decimal, Decimal), DecodeError> {
+/// A level of a book, `[PRICE, COUNT, AMOUNT]`: an amount below zero is an ask's; a count of zero deletes. Price and amount
+/// are remembered as they are written.
+pub(super) fn level(row: &str) -> Result<Change<String>, DecodeError> {
     let cells = elements(row)?;
+    let cell = |at: usize, field| cells.get(at).copied().ok_or(DecodeError::Missing(field));
     let price = unsigned("PRICE", cells.first().copied())?;
-    let count = whole("COUNT", cells.get(1).copied().ok_or(DecodeError::Missing("COUNT"))?)?;
+    let count = whole("COUNT", cell(1, "COUNT")?)?;
     let amount = number("AMOUNT", cells.get(2).copied())?;
     if amount.value == 0.0 {
-        return Err(DecodeError::value("AMOUNT", "0"));
+        return Err(DecodeError::value("AMOUNT", cell(2, "AMOUNT")?));
     }
     let side = if amount.value > 0.0 { BookSide::Bid } else { BookSide::Ask };
-    let size = if count == 0 { 0.0 } else { amount.value.abs() };
-    Ok((side, price, Decimal { value: size, exact: amount.exact }))
+    let size = Decimal { value: if count == 0 { 0.0 } else { amount.value.abs() }, exact: amount.exact };
+    Ok(Change { side, price, size, note: format!("{}:{}", cell(0, "PRICE")?, cell(2, "AMOUNT")?) })
 }
 
 /// A trade, `[ID, MTS, AMOUNT, PRICE]`: an amount below zero is a taker's sale.

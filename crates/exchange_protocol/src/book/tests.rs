@@ -12,9 +12,12 @@ fn level(price: f64, size: f64) -> Option<Level> {
     Some(Level { price: decimal(price), size: Some(decimal(size)) })
 }
 
+fn change(side: BookSide, price: f64, size: f64) -> Change {
+    Change { side, price: decimal(price), size: decimal(size), note: () }
+}
+
 fn book(limit: usize, levels: &[(BookSide, f64, f64)]) -> Book {
-    let levels: Vec<_> = levels.iter().map(|(side, price, size)| (*side, decimal(*price), decimal(*size))).collect();
-    Book::new(limit, &levels)
+    Book::new(limit, levels.iter().map(|(side, price, size)| change(*side, *price, *size)).collect())
 }
 
 use BookSide::{Ask, Bid};
@@ -24,11 +27,11 @@ fn tells_the_best_once_and_again_when_its_size_changes() {
     let mut book = book(10, &[(Bid, 9.0, 1.0), (Bid, 10.0, 2.0), (Ask, 11.0, 3.0), (Ask, 12.0, 4.0)]);
     assert_eq!(book.best(), Best::New([level(10.0, 2.0), level(11.0, 3.0)]));
     assert_eq!(book.best(), Best::Same);
-    book.set(Bid, decimal(9.0), decimal(5.0));
+    book.set(change(Bid, 9.0, 5.0));
     assert_eq!(book.best(), Best::Same, "not the best");
-    book.set(Ask, decimal(11.0), decimal(3.5));
+    book.set(change(Ask, 11.0, 3.5));
     assert_eq!(book.best(), Best::New([level(10.0, 2.0), level(11.0, 3.5)]));
-    book.set(Bid, decimal(10.0), decimal(0.0));
+    book.set(change(Bid, 10.0, 0.0));
     assert_eq!(book.best(), Best::New([level(9.0, 5.0), level(11.0, 3.5)]));
 }
 
@@ -36,9 +39,9 @@ fn tells_the_best_once_and_again_when_its_size_changes() {
 fn an_empty_side_is_told() {
     let mut book = book(10, &[(Bid, 9.0, 1.0)]);
     assert_eq!(book.best(), Best::New([level(9.0, 1.0), None]));
-    book.set(Bid, decimal(9.0), decimal(0.0));
+    book.set(change(Bid, 9.0, 0.0));
     assert_eq!(book.best(), Best::New([None, None]));
-    assert_eq!(Book::new(10, &[]).best(), Best::New([None, None]));
+    assert_eq!(self::book(10, &[]).best(), Best::New([None, None]));
 }
 
 #[test]
@@ -46,12 +49,12 @@ fn nothing_is_told_while_it_is_crossed_and_a_crossing_that_lasts_is_a_fault() {
     let mut book = book(10, &[(Bid, 10.0, 1.0), (Ask, 11.0, 1.0)]);
     book.best();
     for turn in 0..3 {
-        book.set(Bid, decimal(11.0), decimal(2.0));
+        book.set(change(Bid, 11.0, 2.0));
         assert_eq!(book.best(), Best::Same, "turn {turn}");
-        book.set(Bid, decimal(11.0), decimal(0.0));
+        book.set(change(Bid, 11.0, 0.0));
         assert_eq!(book.best(), Best::Same, "as it was before");
     }
-    book.set(Bid, decimal(12.0), decimal(2.0));
+    book.set(change(Bid, 12.0, 2.0));
     let faults = (0..CROSSED_LIMIT * 2).filter(|_| book.best() == Best::Wrong(BookFault::Crossed)).count();
     assert_eq!(faults, 1);
 }
@@ -67,11 +70,11 @@ fn levels_are_bounded_and_running_out_of_them_is_a_fault() {
     let many: Vec<_> = (1..=100).map(|price| (Bid, f64::from(price), 1.0)).collect();
     let mut book = book(8, &many);
     assert_eq!(book.top(Bid).count(), 8);
-    book.set(Bid, decimal(50.0), decimal(2.0));
+    book.set(change(Bid, 50.0, 2.0));
     assert_eq!(book.top(Bid).count(), 8, "what lies in the forgotten part stays forgotten");
     for price in (93..=100).rev() {
         assert!(matches!(book.best(), Best::New(_)));
-        book.set(Bid, decimal(f64::from(price)), decimal(0.0));
+        book.set(change(Bid, f64::from(price), 0.0));
     }
     assert_eq!(book.best(), Best::Wrong(BookFault::Exhausted));
 }
@@ -107,7 +110,7 @@ proptest! {
         for message in messages {
             for (is_bid, price, size) in message {
                 best = set(is_bid, place(is_bid, price), size);
-                book.set(side(is_bid), decimal(f64::from(place(is_bid, price))), decimal(f64::from(size)));
+                book.set(change(side(is_bid), f64::from(place(is_bid, price)), f64::from(size)));
             }
             match book.best() {
                 Best::New(new) => { prop_assert_eq!(new, best); prop_assert_ne!(new, told); told = new; }

@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use crate::{
     Decimal, DecodeError, Level, Quote, Side, Trade,
-    book::BookSide,
+    book::{BookSide, Change},
     lexeme::lexeme,
     scan::{Scanner, once},
     time,
@@ -64,9 +64,6 @@ pub(super) struct Channel<'f> {
     #[serde(borrow, default)]
     pub(super) product_ids: Vec<Cow<'f, str>>,
 }
-
-/// A level of a book: side, price, size; a size of zero deletes.
-pub(super) type Change = (BookSide, Decimal, Decimal);
 
 impl<'f> Message<'f> {
     pub(super) fn read(frame: &'f str) -> Result<Message<'f>, DecodeError> {
@@ -150,7 +147,7 @@ impl<'f> Message<'f> {
         let mut levels = Vec::new();
         for (field, rows, side) in [("bids", self.bids, BookSide::Bid), ("asks", self.asks, BookSide::Ask)] {
             each_row(field, rows, |[price, size]| {
-                levels.push((side, Decimal::parse_unsigned("price", price)?, Decimal::parse_unsigned("size", size)?));
+                levels.push(level_of(side, price, size)?);
                 Ok(())
             })?;
         }
@@ -165,10 +162,15 @@ impl<'f> Message<'f> {
                 "sell" => BookSide::Ask,
                 other => return Err(DecodeError::value("side", other)),
             };
-            change((side, Decimal::parse_unsigned("price", price)?, Decimal::parse_unsigned("size", size)?));
+            change(level_of(side, price, size)?);
             Ok(())
         })
     }
+}
+
+fn level_of(side: BookSide, price: &str, size: &str) -> Result<Change, DecodeError> {
+    let (price, size) = (Decimal::parse_unsigned("price", price)?, Decimal::parse_unsigned("size", size)?);
+    Ok(Change { side, price, size, note: () })
 }
 
 /// The rows of an array of arrays of `N` strings.

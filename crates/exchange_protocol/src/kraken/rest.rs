@@ -87,7 +87,7 @@ fn trade<'a>(symbol: &'a str, row: &[&'a RawValue]) -> Result<Trade<'a>, DecodeE
     let cell = |at: usize, field| row.get(at).map(|cell| cell.get()).ok_or(DecodeError::Missing(field));
     let id_text = cell(6, "trade_id")?;
     let id = id_text.parse().map_err(|_| DecodeError::value("trade_id", id_text))?;
-    let taker = match text_of(cell(3, "side")?) {
+    let taker = match text_of(cell(3, "side")?).as_deref() {
         Some("b") => Side::Buy,
         Some("s") => Side::Sell,
         _ => return Err(DecodeError::value("side", cell(3, "side")?)),
@@ -155,7 +155,8 @@ impl Rest for KrakenRest {
         let parts: BTreeMap<String, &RawValue> =
             serde_json::from_str(result(answer)?.get()).map_err(|error| DecodeError::json(&error))?;
         let last = parts.get("last").map(|last| last.get()).ok_or(DecodeError::Missing("last"))?;
-        let last: u64 = text_of(last).unwrap_or(last).parse().map_err(|_| DecodeError::value("last", last))?;
+        let last: u64 =
+            text_of(last).as_deref().unwrap_or(last).parse().map_err(|_| DecodeError::value("last", last))?;
         let rows = parts.iter().find(|(name, _)| *name != "last").map(|(_, rows)| rows.get());
         let rows: Vec<Vec<&RawValue>> = serde_json::from_str(rows.ok_or(DecodeError::Missing("trades"))?)
             .map_err(|error| DecodeError::json(&error))?;
