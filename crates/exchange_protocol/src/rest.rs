@@ -111,7 +111,8 @@ pub struct Answer<'a> {
     pub body: &'a [u8],
 }
 
-/// Trades that were missed. Both ends of ranges are included.
+/// Trades that were missed. Both ends of ranges are included; an upper end of `u64::MAX` means up to the newest, which is
+/// how a quiet feed is asked whether it missed any.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Missing<'s> {
     /// The venue's symbol, as on the WebSocket.

@@ -40,10 +40,12 @@ fn list<'a>(answer: &Answer<'a>) -> Result<Vec<&'a RawValue>, RestError> {
 }
 
 fn page(missing: &Missing<'_>, start_ms: u64) -> Request {
-    let end_ms = missing.times.1.div_ceil(1_000_000);
     let symbol = encode(missing.symbol);
     let limit = FACTS.page_limit;
-    let target = format!("/v2/trades/{symbol}/hist?limit={limit}&start={start_ms}&end={end_ms}&sort=1");
+    let mut target = format!("/v2/trades/{symbol}/hist?limit={limit}&start={start_ms}&sort=1");
+    if missing.times.1 < u64::MAX {
+        target.push_str(&format!("&end={}", missing.times.1.div_ceil(1_000_000)));
+    }
     Request::get(target, 1).from(start_ms)
 }
 

@@ -75,8 +75,12 @@ impl Product {
     }
 }
 
+/// The page of trades older than an id; the newest if that is the greatest there is.
 fn page(symbol: &str, older_than: u64) -> Request {
-    let target = format!("/products/{}/trades?limit={}&after={older_than}", encode(symbol), FACTS.page_limit);
+    let mut target = format!("/products/{}/trades?limit={}", encode(symbol), FACTS.page_limit);
+    if older_than < u64::MAX {
+        target.push_str(&format!("&after={older_than}"));
+    }
     Request::get(target, 1).from(older_than)
 }
 

@@ -26,6 +26,9 @@ static FACTS: RestFacts = RestFacts {
     reach: Some(Duration::from_secs(90 * 24 * 3_600)),
 };
 
+/// Trades of the page of the newest at most.
+const NEWEST_LIMIT: u32 = 500;
+
 /// The envelope of every answer.
 #[derive(Deserialize)]
 struct Envelope<'a> {
@@ -96,12 +99,15 @@ impl Listed {
     }
 }
 
+/// The page of trades older than an id; the newest if that is the greatest there is.
 fn page(symbol: &str, older_than: u64) -> Request {
-    let target = format!(
-        "/api/v5/market/history-trades?instId={}&type=1&after={older_than}&limit={}",
-        encode(symbol),
-        FACTS.page_limit
-    );
+    let symbol = encode(symbol);
+    let target = if older_than == u64::MAX {
+        format!("/api/v5/market/trades?instId={symbol}&limit={NEWEST_LIMIT}")
+    } else {
+        let limit = FACTS.page_limit;
+        format!("/api/v5/market/history-trades?instId={symbol}&type=1&after={older_than}&limit={limit}")
+    };
     Request::get(target, 1).from(older_than)
 }
 

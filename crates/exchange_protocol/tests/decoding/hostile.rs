@@ -87,6 +87,43 @@ fn every_frame_is_understood() {
     }
 }
 
+/// All the ways to write a value down with one key twice.
+fn doubled(value: &Value) -> Vec<String> {
+    let nested = |value: &Value, inner: &Value| -> Vec<String> {
+        let (whole, inner_text) = (value.to_string(), inner.to_string());
+        doubled(inner).iter().map(|inner| whole.replacen(&inner_text, inner, 1)).collect()
+    };
+    match value {
+        Value::Object(map) => {
+            let twice = |(key, inner): (&String, &Value)| {
+                let mut ways = nested(value, inner);
+                ways.push(format!("{{{}:{inner},{}", Value::from(key.as_str()), &value.to_string()[1..]));
+                ways
+            };
+            map.iter().flat_map(twice).collect()
+        }
+        Value::Array(elements) => elements.iter().flat_map(|element| nested(value, element)).collect(),
+        _ => Vec::new(),
+    }
+}
+
+#[test]
+fn a_key_that_comes_twice_is_judged_the_same_by_scanner_and_decoder() {
+    let mut ways = 0;
+    for (exchange, frames) in FRAMES {
+        let (last, before) = frames.split_last().unwrap();
+        for frame in doubled(&serde_json::from_str(last).unwrap()) {
+            let frames = |last: String| -> Vec<String> {
+                before.iter().map(|frame| (*frame).to_owned()).chain([last]).collect()
+            };
+            let typed = outcome(exchange, &frames(format!(" {frame}")));
+            assert_eq!(outcome(exchange, &frames(frame.clone())), typed, "{frame}");
+            ways += 1;
+        }
+    }
+    assert!(ways > 150, "{ways}");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(1_024))]
 

@@ -168,7 +168,7 @@ fn bitfinex() {
     let missing = Missing { symbol: "tDUSK:USD", ids: None, times };
     let body = "[[1,1574694478000,1,2],[2,1574694478808,-0.005,7245.3],[3,1574694479001,5,7]]";
     let (first, next, trades) = page("bitfinex", &missing, body);
-    assert_eq!(first, "/v2/trades/tDUSK:USD/hist?limit=10000&start=1574694478000&end=1574694479001&sort=1");
+    assert_eq!(first, "/v2/trades/tDUSK:USD/hist?limit=10000&start=1574694478000&sort=1&end=1574694479001");
     let expected = ["trade tDUSK:USD 2..2 7245.3x0.005 Sell @1574694478808000000"];
     assert_eq!((next, trades), (None, expected.map(str::to_owned).to_vec()));
     let full = |ms: u64| format!("[{}]", vec![format!("[2,{ms},1,1]"); 10_000].join(","));
@@ -255,4 +255,21 @@ fn what_cannot_be_asked_is_not() {
         let empty = Missing { symbol: "BTC-USD", ids: Some((2, 1)), times: (2, 1) };
         assert_eq!(rest.trades(&empty), None, "{exchange}");
     }
+}
+
+#[test]
+fn up_to_the_newest() {
+    for (exchange, target) in [
+        ("coinbase", "/products/BTC-USD/trades?limit=1000"),
+        ("binance", "/api/v3/historicalTrades?symbol=BTC-USD&fromId=7&limit=1000"),
+        ("kraken", "/0/public/Trades?pair=BTC-USD&since=0&count=1000"),
+        ("okx", "/api/v5/market/trades?instId=BTC-USD&limit=500"),
+        ("bitfinex", "/v2/trades/BTC-USD/hist?limit=10000&start=0&sort=1"),
+    ] {
+        let newest = by_ids("BTC-USD", 7, u64::MAX);
+        assert_eq!(rest(exchange).trades(&newest).unwrap().target, target);
+    }
+    let body = r#"[{"trade_id":9,"side":"buy","size":"1","price":"3","time":"2014-11-07T22:19:28Z"}]"#;
+    let (_, next, trades) = page("coinbase", &by_ids("BTC-USD", 7, u64::MAX), body);
+    assert_eq!((next.as_deref(), trades.len()), (Some("/products/BTC-USD/trades?limit=1000&after=9"), 1));
 }
