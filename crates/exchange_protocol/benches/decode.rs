@@ -1,9 +1,12 @@
 //! Nanoseconds per message: our decoder, its typed form alone, and a `serde_json::Value` with lookups, on frames that the
-//! exchanges really sent.
+//! exchanges really sent, and, marked by a star, on frames of the documented shapes of venues without a capture.
 //!
 //! `cargo bench -p exchange_protocol`; the captures are those of `$CAPTURES`, or lie beside the project in
 //! `../shared/captures`.
 #![allow(clippy::print_stdout, clippy::unwrap_used)]
+
+#[path = "../tests/decoding/frames.rs"]
+mod frames;
 
 use std::{collections::BTreeMap, env, fs, hint::black_box, path::PathBuf, time::Instant};
 
@@ -25,6 +28,30 @@ fn main() {
     measure("coinbase", ticker, &directory.join("COINBASE.ws.28.0"), &coinbase[..3]);
     measure("coinbase level2", &coinbase::LEVEL2, &directory.join("COINBASE.ws.28.0"), &coinbase[1..]);
     measure("binance", known_venue("binance").unwrap(), &directory.join("BINANCE.ws.1.0"), &binance);
+    for exchange in ["kraken", "okx", "bitfinex"] {
+        documented(exchange);
+    }
+}
+
+/// Prints a row for each kind of data frame that the tests have of a venue.
+fn documented(exchange: &str) {
+    for (_, frames) in frames::FRAMES.iter().filter(|(name, _)| *name == exchange) {
+        let Some((frame, before)) = frames.split_last().filter(|(frame, _)| is_data(frame)) else { continue };
+        let mut session = known_venue(exchange).unwrap().session();
+        let of_symbols = ["BTC/USD", "BTC-USDT", "tBTCUSD"].iter().flat_map(|symbol| {
+            [Stream::Trades, Stream::Quotes].map(|stream| Subscription { symbol: (*symbol).to_owned(), stream })
+        });
+        session.subscribe(&of_symbols.collect::<Vec<_>>());
+        for frame in before {
+            session.decode(frame, &mut |_| {}).unwrap();
+        }
+        let start: String = frame.chars().filter(|c| !matches!(c, '{' | '"' | '[')).take(22).collect();
+        row(&format!("{exchange}* {start}…"), session.as_mut(), &[(*frame).to_owned()]);
+    }
+}
+
+fn is_data(frame: &str) -> bool {
+    frame.starts_with('[') || frame.contains("\"data\":[") && !frame.contains("\"status\"")
 }
 
 /// Prints a row for each kind, and one for those together that the logger subscribes to.
@@ -105,6 +132,24 @@ fn decode(session: &mut dyn Session, frame: &str) {
 fn look_up(frame: &str) {
     let value: Value = serde_json::from_str(frame).unwrap();
     let data = value.get("data").unwrap_or(&value);
+    // Rows of a list; at Bitfinex they are lists themselves.
+    if let Some(rows) = data.as_array() {
+        for row in rows.iter().filter(|row| row.is_object() || row.is_array()) {
+            for key in ["symbol", "side", "timestamp", "instId", "tradeId", "ts"] {
+                black_box(row.get(key).and_then(Value::as_str));
+            }
+            for key in ["price", "qty", "bid", "bid_qty", "ask", "ask_qty", "trade_id", "seqId"] {
+                black_box(row.get(key).and_then(Value::as_f64));
+            }
+            for key in ["px", "sz"] {
+                black_box(row.get(key).and_then(Value::as_str).and_then(|text| text.parse::<f64>().ok()));
+            }
+            for at in 0..4 {
+                black_box(row.get(at).and_then(Value::as_f64));
+            }
+        }
+        return;
+    }
     for key in ["type", "product_id", "side", "time", "e", "s"] {
         black_box(data.get(key).and_then(Value::as_str));
     }

@@ -2,6 +2,9 @@
 //!
 //! Source: github.com/binance/binance-spot-api-docs, web-socket-streams.md. `m` says that the buyer made the order, so the
 //! taker sold. A `bookTicker` has no timestamp; its `u` only grows.
+//!
+//! Not confirmed: how long before the end `serverShutdown` comes (none is promised here), and that an unknown symbol is
+//! acknowledged and then silent, for which reason [`Liveness`](crate::Liveness) promises nothing.
 
 mod message;
 mod rest;

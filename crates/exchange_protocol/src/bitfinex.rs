@@ -3,6 +3,10 @@
 //! Source: docs.bitfinex.com. P0 is the grid of prices itself, five significant digits; the `ticker` comes every 15 s only.
 //! Numbers are JSON numbers that the venue prints from doubles. Ids of trades are unique over all pairs and prove nothing
 //! about what is missing: the connection's own numbering of frames (`SEQ_ALL`) does.
+//!
+//! Not confirmed: `trades` with `TIMESTAMP` and `SEQ_ALL` together (what follows a body is told apart by its size, so any of
+//! the two may be missing), a budget for frames that we send, and the rates of REST endpoints (the lowest one named counts).
+//! The documentation has `unsubscribe` and `unsubscribed` with a `chanId`.
 
 mod checksum;
 mod message;

@@ -16,20 +16,28 @@ pub(crate) struct Change<N = ()> {
     pub(crate) note: N,
 }
 
-impl<N> Change<N> {
-    /// Grows towards the best price.
-    fn key(&self) -> f64 {
-        match self.side {
-            BookSide::Bid => self.price.value,
-            BookSide::Ask => -self.price.value,
-        }
+/// A level as it is kept, in 24 bytes without a note.
+#[derive(Debug)]
+struct Row<N> {
+    /// Grows towards the best price: a bid's price, an ask's below zero.
+    key: f64,
+    size: f64,
+    /// Of price and size: [`Decimal::exact`].
+    exact: [bool; 2],
+    note: N,
+}
+
+impl<N> From<Change<N>> for Row<N> {
+    fn from(Change { side, price, size, note }: Change<N>) -> Row<N> {
+        let key = if side == BookSide::Bid { price.value } else { -price.value };
+        Row { key, size: size.value, exact: [price.exact, size.exact], note }
     }
 }
 
 /// One side: its levels, the best one last, where most changes are.
 #[derive(Debug)]
 struct Ladder<N> {
-    rows: Vec<Change<N>>,
+    rows: Vec<Row<N>>,
     /// Below this key nothing is known, for it was forgotten.
     floor: Option<f64>,
 }
@@ -65,16 +73,16 @@ pub(crate) enum Best {
 
 impl<N> Ladder<N> {
     /// A size of zero deletes. A change in the forgotten part is none.
-    fn set(&mut self, row: Change<N>, limit: usize) {
-        if self.floor.is_some_and(|floor| row.key() < floor) {
+    fn set(&mut self, row: Row<N>, limit: usize) {
+        if self.floor.is_some_and(|floor| row.key < floor) {
             return;
         }
-        let at = self.rows.partition_point(|other| other.key() < row.key());
-        let found = self.rows.get_mut(at).filter(|other| other.key() == row.key());
+        let at = self.rows.partition_point(|other| other.key < row.key);
+        let found = self.rows.get_mut(at).filter(|other| other.key == row.key);
         match found {
-            Some(_) if row.size.value == 0.0 => _ = self.rows.remove(at),
+            Some(_) if row.size == 0.0 => _ = self.rows.remove(at),
             Some(found) => *found = row,
-            None if row.size.value == 0.0 => {}
+            None if row.size == 0.0 => {}
             None => {
                 self.rows.insert(at, row);
                 // An eighth more, so that a full book is not cut again with every new level.
@@ -88,29 +96,35 @@ impl<N> Ladder<N> {
     fn cut(&mut self, limit: usize) {
         if let Some(excess) = self.rows.len().checked_sub(limit).filter(|excess| *excess > 0) {
             self.rows.drain(..excess);
-            self.floor = self.rows.first().map(|row| row.key());
+            self.floor = self.rows.first().map(|row| row.key);
         }
     }
 
-    fn replace(&mut self, mut rows: Vec<Change<N>>, limit: usize) {
+    fn replace(&mut self, mut rows: Vec<Row<N>>, limit: usize) {
         // Stable, so that of two rows with one price the later one stays last and wins.
-        rows.sort_by(|one, other| one.key().total_cmp(&other.key()));
-        let mut kept: Vec<Change<N>> = Vec::with_capacity(rows.len().min(limit + limit / 8));
+        rows.sort_by(|one, other| one.key.total_cmp(&other.key));
+        let mut kept: Vec<Row<N>> = Vec::with_capacity(rows.len().min(limit + limit / 8));
         self.floor = None;
         for row in rows {
-            if kept.last().is_some_and(|last| last.key() == row.key()) {
+            if kept.last().is_some_and(|last| last.key == row.key) {
                 kept.pop();
             }
             kept.push(row);
         }
-        kept.retain(|row| row.size.value != 0.0);
+        kept.retain(|row| row.size != 0.0);
         self.rows = kept;
         self.cut(limit);
         self.rows.shrink_to(limit);
     }
 
     fn best(&self) -> Option<Level> {
-        self.rows.last().map(|row| Level { price: row.price, size: Some(row.size) })
+        self.rows.last().map(|row| {
+            let [price, size] = row.exact;
+            Level {
+                price: Decimal { value: row.key.abs(), exact: price },
+                size: Some(Decimal { value: row.size, exact: size }),
+            }
+        })
     }
 
     fn is_exhausted(&self) -> bool {
@@ -121,10 +135,10 @@ impl<N> Ladder<N> {
 impl<N> Book<N> {
     /// A book as the venue sends it whole.
     pub(crate) fn new(limit: usize, levels: Vec<Change<N>>) -> Book<N> {
-        let (bids, asks) = levels.into_iter().partition(|level| level.side == BookSide::Bid);
-        let ladder = |rows| {
+        let (bids, asks): (Vec<_>, Vec<_>) = levels.into_iter().partition(|level| level.side == BookSide::Bid);
+        let ladder = |levels: Vec<Change<N>>| {
             let mut ladder = Ladder { rows: Vec::new(), floor: None };
-            ladder.replace(rows, limit);
+            ladder.replace(levels.into_iter().map(Row::from).collect(), limit);
             ladder
         };
         Book { bids: ladder(bids), asks: ladder(asks), limit, told: None, crossed: 0 }
@@ -136,7 +150,7 @@ impl<N> Book<N> {
             BookSide::Bid => &mut self.bids,
             BookSide::Ask => &mut self.asks,
         };
-        ladder.set(change, self.limit);
+        ladder.set(change.into(), self.limit);
     }
 
     /// To be asked after each message, when all its changes are made: what is new.
@@ -159,13 +173,13 @@ impl<N> Book<N> {
         Best::New(best)
     }
 
-    /// The levels of a side, best first.
-    pub(crate) fn top(&self, side: BookSide) -> impl Iterator<Item = &Change<N>> {
+    /// What is remembered with the levels of a side, best first.
+    pub(crate) fn notes(&self, side: BookSide) -> impl Iterator<Item = &N> {
         let ladder = match side {
             BookSide::Bid => &self.bids,
             BookSide::Ask => &self.asks,
         };
-        ladder.rows.iter().rev()
+        ladder.rows.iter().rev().map(|row| &row.note)
     }
 }
 

@@ -3,6 +3,10 @@
 //! Source: docs.cdp.coinbase.com/exchange/websocket-feed. A match's `side` is the maker's; a ticker's is the taker's. A
 //! ticker comes with matches only, so its quote is as old as the last trade; `level2_batch` tells every change of the book,
 //! 50 ms at a time, from which the true best bid and ask are kept here.
+//!
+//! Not confirmed: how long a connection lasts, how many products it may carry, whether the server pings, whether one bad
+//! product rejects a whole request (what is not acknowledged is to be asked for again alone), and by which of the
+//! `level2…` names the batched channel is acknowledged (any will do).
 
 mod message;
 mod rest;

@@ -2,6 +2,10 @@
 //!
 //! Source: docs.kraken.com. A ticker so triggered comes with each change of the best prices; whether a change of their sizes
 //! alone brings one is not promised. Prices are JSON numbers, whose digits are kept.
+//!
+//! Not confirmed: how many symbols a request or a connection may carry, the answer to subscribing twice (any answer without
+//! success counts as a refusal), how an empty side of a ticker looks (no price, or zero, is taken for one), and the answer
+//! to `unsubscribe` (read as that to `subscribe`).
 
 mod message;
 mod rest;

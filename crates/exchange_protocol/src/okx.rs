@@ -2,6 +2,10 @@
 //!
 //! Source: the V5 API documentation of okx.com. `trades` sums up one taker order at one price and says how many trades that
 //! are; its id is the last one's. `trades-all`, on another path, has each. Sides are the taker's.
+//!
+//! Not confirmed: that ids of trades are contiguous (widely relied on), whether one bad argument cancels the others of its
+//! request (they are taken for unanswered, not for refused), whether `bbo-tbt` opens with a quote at once (within the 60 s
+//! after which it repeats itself is what is counted on), and the words of error 60018, in which the symbol is looked for.
 
 mod message;
 mod rest;

@@ -137,10 +137,12 @@ pub trait Session: Send {
     /// Text frames that end subscriptions, so that they can be begun anew. What a session keeps of them is forgotten at once.
     fn unsubscribe(&mut self, unwanted: &[Subscription]) -> Vec<String>;
 
-    /// Understands a text frame and hands each thing that it says to `sink`, in the frame's order.
+    /// Understands a text frame and hands each thing that it says to `sink`, in the frame's order; trades of before the
+    /// subscription come oldest first.
     ///
     /// # Errors
-    /// The first message of the frame that was not understood; the frame's other messages were handed over all the same.
+    /// The first message of the frame that was not understood; the frame's other messages were handed over all the same, and
+    /// an [`Event::Broken`] for each kept book that it may have changed.
     fn decode(&mut self, frame: &str, sink: &mut dyn FnMut(Event<'_>)) -> Result<MessageType, DecodeError>;
 
     /// A text frame that makes the venue answer, where pings of the WebSocket protocol are not enough.

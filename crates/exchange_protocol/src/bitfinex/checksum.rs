@@ -6,14 +6,14 @@ use crate::book::{Book, BookSide};
 
 /// The checksum of the best `levels` of both sides, signed as the venue sends it.
 pub(super) fn of(book: &Book<String>, levels: usize) -> i64 {
-    let (mut bids, mut asks) = (book.top(BookSide::Bid), book.top(BookSide::Ask));
+    let (mut bids, mut asks) = (book.notes(BookSide::Bid), book.notes(BookSide::Ask));
     let mut text = String::with_capacity(1_024);
     for _ in 0..levels {
-        for level in [bids.next(), asks.next()].into_iter().flatten() {
+        for digits in [bids.next(), asks.next()].into_iter().flatten() {
             if !text.is_empty() {
                 text.push(':');
             }
-            text.push_str(&level.note);
+            text.push_str(digits);
         }
     }
     i64::from(crc32(text.as_bytes()).cast_signed())

@@ -69,9 +69,9 @@ fn a_snapshot_with_a_price_twice_keeps_the_later() {
 fn levels_are_bounded_and_running_out_of_them_is_a_fault() {
     let many: Vec<_> = (1..=100).map(|price| (Bid, f64::from(price), 1.0)).collect();
     let mut book = book(8, &many);
-    assert_eq!(book.top(Bid).count(), 8);
+    assert_eq!(book.notes(Bid).count(), 8);
     book.set(change(Bid, 50.0, 2.0));
-    assert_eq!(book.top(Bid).count(), 8, "what lies in the forgotten part stays forgotten");
+    assert_eq!(book.notes(Bid).count(), 8, "what lies in the forgotten part stays forgotten");
     for price in (93..=100).rev() {
         assert!(matches!(book.best(), Best::New(_)));
         book.set(change(Bid, f64::from(price), 0.0));
@@ -118,7 +118,7 @@ proptest! {
                 Best::Wrong(fault) => { prop_assert_eq!(fault, BookFault::Exhausted); return Ok(()); }
             }
             for of_side in [Bid, Ask] {
-                prop_assert!(book.top(of_side).count() <= limit + limit / 8);
+                prop_assert!(book.notes(of_side).count() <= limit + limit / 8);
             }
         }
     }

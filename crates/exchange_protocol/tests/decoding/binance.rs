@@ -66,6 +66,19 @@ fn requests_are_answered_by_their_id() {
 }
 
 #[test]
+fn what_is_ended_is_answered_too() {
+    let mut session = session("binance", &["BTCUSDT"]);
+    let ended = [subscription("BTCUSDT", Stream::Quotes)];
+    assert_eq!(session.unsubscribe(&ended), [r#"{"id":2,"method":"UNSUBSCRIBE","params":["btcusdt@bookTicker"]}"#]);
+    let expected = "Unsubscribed { symbol: \"BTCUSDT\", stream: Quotes }";
+    check(session.as_mut(), r#"{"result":null,"id":2}"#, MessageType::Subscription, expected);
+    session.unsubscribe(&ended);
+    // A refusal to end it is none of the subscription.
+    let expected = "Rejected { symbol: None, stream: None, reason: \"no\" }";
+    check(session.as_mut(), r#"{"code":2,"msg":"no","id":3}"#, MessageType::Error, expected);
+}
+
+#[test]
 fn large_subscriptions_are_split() {
     let symbols: Vec<String> = (0..150).map(|i| format!("S{i}USDT")).collect();
     let symbols: Vec<&str> = symbols.iter().map(String::as_str).collect();

@@ -91,6 +91,7 @@ fn binance() {
     let (first, next, trades) = page("binance", &by_ids("ÄBTC", 28_458, 28_458), &body);
     assert_eq!(first, "/api/v3/historicalTrades?symbol=%C3%84BTC&fromId=28458&limit=1");
     assert_eq!((next, trades.len()), (None, 1));
+    assert_eq!(page("binance", &by_ids("ETHBTC", 30_000, 40_000), &body).1, None, "leads nowhere");
     let request = rest("binance").trades(&by_ids("ETHBTC", 1, 2)).unwrap();
     assert_eq!((request.weight, request.headers), (25, &[("X-MBX-TIME-UNIT", "MICROSECOND")][..]));
 }
