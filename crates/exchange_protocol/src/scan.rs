@@ -95,7 +95,7 @@ impl<'f> Scanner<'f> {
         (digits > 0 && is_whole && (digits == 1 || !leading_zero)).then_some(value)
     }
 
-    /// A number without an exponent, as it is written.
+    /// A number as it is written.
     pub(crate) fn number(&mut self) -> Option<&'f str> {
         let from = self.at;
         if self.peek()? == b'-' {
@@ -113,7 +113,13 @@ impl<'f> Scanner<'f> {
             }
         }
         if matches!(self.peek(), Some(b'e' | b'E')) {
-            return None;
+            self.at += 1;
+            if matches!(self.peek(), Some(b'+' | b'-')) {
+                self.at += 1;
+            }
+            if self.digits() == 0 {
+                return None;
+            }
         }
         self.text.get(from..self.at)
     }
@@ -227,16 +233,32 @@ const DEEPEST: usize = 4;
 
 /// The elements of an array of arrays and plain values, as they are written.
 pub(crate) fn elements(text: &str) -> Option<Vec<&str>> {
+    let mut elements = Vec::new();
+    each_element(text, |element| elements.push(element))?;
+    Some(elements)
+}
+
+/// The same for an array whose first `N` elements are of interest; those that are not there are empty.
+pub(crate) fn first_elements<const N: usize>(text: &str) -> Option<[&str; N]> {
+    let mut elements = [""; N];
+    let mut free = elements.iter_mut();
+    each_element(text, |element| {
+        if let Some(place) = free.next() {
+            *place = element;
+        }
+    })?;
+    Some(elements)
+}
+
+fn each_element<'f>(text: &'f str, mut element: impl FnMut(&'f str)) -> Option<()> {
     let mut scanner = Scanner::new(text);
-    let mut elements = Vec::with_capacity(4);
     scanner.array(|scanner| {
         let from = scanner.at;
         scanner.skip_nested(DEEPEST)?;
-        elements.push(text.get(from..scanner.at)?);
+        element(text.get(from..scanner.at)?);
         Some(())
     })?;
-    scanner.end()?;
-    Some(elements)
+    scanner.end()
 }
 
 #[cfg(test)]
@@ -256,7 +278,12 @@ mod tests {
             ("-", None, false),
             ("1.", None, false),
             (".5", None, false),
-            ("1e5", None, false),
+            ("1e5", None, true),
+            ("-0.15E-07", None, true),
+            ("1e+5", None, true),
+            ("1e", None, false),
+            ("1e-", None, false),
+            ("e5", None, false),
             ("", None, false),
         ] {
             assert_eq!(Scanner::new(text).integer(), integer, "{text}");

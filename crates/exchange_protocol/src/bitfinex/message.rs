@@ -91,8 +91,11 @@ const FIRST_TIME: u64 = 1_000_000_000_000;
 
 impl<'f> Data<'f> {
     pub(super) fn read(frame: &'f str) -> Result<Data<'f>, DecodeError> {
-        let parts = elements(frame)?;
-        let part = |at: usize, field| parts.get(at).copied().ok_or(DecodeError::Missing(field));
+        // A channel, a tag, a body, a number and a time at most.
+        let parts = cells::<5>(frame)?;
+        let part = |at: usize, field| {
+            parts.get(at).copied().filter(|part| !part.is_empty()).ok_or(DecodeError::Missing(field))
+        };
         let channel = whole("chanId", part(0, "chanId")?)?;
         let body = part(1, "body")?;
         // What follows a body: the frame's number and the venue's time, each only if its flag is set.
@@ -115,6 +118,16 @@ impl<'f> Data<'f> {
     }
 }
 
+/// The first elements of an array; those that are not there are empty.
+fn cells<const N: usize>(text: &str) -> Result<[&str; N], DecodeError> {
+    if let Some(cells) = scan::first_elements(text) {
+        return Ok(cells);
+    }
+    let mut cells = [""; N];
+    cells.iter_mut().zip(elements(text)?).for_each(|(cell, element)| *cell = element);
+    Ok(cells)
+}
+
 fn elements(text: &str) -> Result<Vec<&str>, DecodeError> {
     if let Some(elements) = scan::elements(text) {
         return Ok(elements);
@@ -128,14 +141,17 @@ fn rows(body: &str) -> Result<Rows<'_>, DecodeError> {
     if !body.starts_with('[') {
         return Err(DecodeError::value("body", body));
     }
-    let rows = elements(body)?;
-    Ok(match rows.first() {
-        Some(first) if !first.starts_with('[') => Rows::One(body),
-        _ => Rows::Snapshot(rows),
-    })
+    // White space may follow the bracket.
+    let inner = body.get(1..).unwrap_or_default().trim_ascii_start();
+    if inner.starts_with('[') || inner.starts_with(']') {
+        elements(body).map(Rows::Snapshot)
+    } else {
+        Ok(Rows::One(body))
+    }
 }
 
 fn whole(field: &'static str, text: &str) -> Result<u64, DecodeError> {
+    let text = present(text).ok_or(DecodeError::Missing(field))?;
     text.parse().map_err(|_| DecodeError::value(field, text))
 }
 
@@ -146,38 +162,42 @@ fn signed(text: &str) -> Result<i64, DecodeError> {
 /// A level of a book, `[PRICE, COUNT, AMOUNT]`: an amount below zero is an ask's; a count of zero deletes. Price and amount
 /// are remembered as they are written.
 pub(super) fn level(row: &str) -> Result<Change<String>, DecodeError> {
-    let cells = elements(row)?;
-    let cell = |at: usize, field| cells.get(at).copied().ok_or(DecodeError::Missing(field));
-    let price = unsigned("PRICE", cells.first().copied())?;
-    let count = whole("COUNT", cell(1, "COUNT")?)?;
-    let amount = number("AMOUNT", cells.get(2).copied())?;
-    if amount.value == 0.0 {
-        return Err(DecodeError::value("AMOUNT", cell(2, "AMOUNT")?));
-    }
+    let [price_text, count, amount_text] = cells(row)?;
+    let price = unsigned("PRICE", present(price_text))?;
+    let count = whole("COUNT", count)?;
+    let amount = amount(amount_text)?;
     let side = if amount.value > 0.0 { BookSide::Bid } else { BookSide::Ask };
     let size = Decimal { value: if count == 0 { 0.0 } else { amount.value.abs() }, exact: amount.exact };
-    Ok(Change { side, price, size, note: format!("{}:{}", cell(0, "PRICE")?, cell(2, "AMOUNT")?) })
+    // Only what stays in the book is asked for later.
+    let note = if count == 0 { String::new() } else { format!("{price_text}:{amount_text}") };
+    Ok(Change { side, price, size, note })
 }
 
 /// A trade, `[ID, MTS, AMOUNT, PRICE]`: an amount below zero is a taker's sale.
 pub(super) fn trade<'s>(symbol: &'s str, row: &str, snapshot: bool) -> Result<Trade<'s>, DecodeError> {
-    let cells = elements(row)?;
-    let id = whole("ID", cells.first().copied().ok_or(DecodeError::Missing("ID"))?)?;
-    let time = whole("MTS", cells.get(1).copied().ok_or(DecodeError::Missing("MTS"))?)?;
-    let amount = number("AMOUNT", cells.get(2).copied())?;
-    if amount.value == 0.0 {
-        return Err(DecodeError::value("AMOUNT", "0"));
-    }
+    let [id, time, amount_text, price] = cells(row)?;
+    let id = whole("ID", id)?;
+    let amount = amount(amount_text)?;
     Ok(Trade {
         symbol,
         id,
         first_id: id,
-        event_ns: time::millis_or_micros(time).unwrap_or(0),
-        price: unsigned("PRICE", cells.get(3).copied())?,
+        event_ns: time::millis_or_micros(whole("MTS", time)?).unwrap_or(0),
+        price: unsigned("PRICE", present(price))?,
         size: Decimal { value: amount.value.abs(), exact: amount.exact },
         taker: if amount.value < 0.0 { Side::Sell } else { Side::Buy },
         maker_order_id: [0; 16],
         taker_order_id: [0; 16],
         snapshot,
     })
+}
+
+fn present(cell: &str) -> Option<&str> {
+    Some(cell).filter(|cell| !cell.is_empty())
+}
+
+/// An amount tells a side by its sign, so zero is none.
+fn amount(cell: &str) -> Result<Decimal, DecodeError> {
+    let amount = number("AMOUNT", present(cell))?;
+    if amount.value == 0.0 { Err(DecodeError::value("AMOUNT", cell)) } else { Ok(amount) }
 }
