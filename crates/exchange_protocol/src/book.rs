@@ -153,6 +153,15 @@ impl<N> Book<N> {
         ladder.set(change.into(), self.limit);
     }
 
+    /// Keeps the best `levels` of both sides only. Unlike what the limit cuts off, these are not missed: the venue tells them
+    /// again when they come back into its window.
+    pub(crate) fn truncate(&mut self, levels: usize) {
+        for ladder in [&mut self.bids, &mut self.asks] {
+            let excess = ladder.rows.len().saturating_sub(levels);
+            ladder.rows.drain(..excess);
+        }
+    }
+
     /// To be asked after each message, when all its changes are made: what is new.
     pub(crate) fn best(&mut self) -> Best {
         if self.bids.is_exhausted() || self.asks.is_exhausted() {

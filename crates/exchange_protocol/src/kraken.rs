@@ -1,33 +1,64 @@
-//! Kraken spot, version 2 of its WebSocket protocol: `trade`, and `ticker` with `event_trigger: bbo`.
+//! Kraken spot, version 2 of its WebSocket protocol: `trade`, and `ticker` with `event_trigger: bbo`, or `book`.
 //!
 //! Source: docs.kraken.com. A ticker so triggered comes with each change of the best prices; whether a change of their sizes
-//! alone brings one is not promised. Prices are JSON numbers, whose digits are kept.
+//! alone brings one is not promised. The book of ten levels has every change, and a checksum with each. Prices are JSON
+//! numbers, whose digits are kept.
 //!
 //! Not confirmed: how many symbols a request or a connection may carry, the answer to subscribing twice (any answer without
 //! success counts as a refusal), how an empty side of a ticker looks (no price, or zero, is taken for one), and the answer
 //! to `unsubscribe` (read as that to `subscribe`).
 
+mod checksum;
 mod message;
 mod rest;
 
 use std::{
     borrow::Cow,
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashMap},
     time::Duration,
 };
 
 use serde_json::json;
 
 use crate::{
-    Budget, DecodeError, Event, Facts, IdRule, Liveness, MessageType, Notice, Rest, Session, Stream, Subscription,
-    Venue, time,
+    BookFault, Budget, DecodeError, Event, Facts, IdRule, Liveness, MessageType, Notice, Quote, Rest, Session, Stream,
+    Subscription, Venue,
+    book::{Best, Book},
+    time,
 };
 use message::{Frame, Row};
 pub use rest::KrakenRest;
 
+/// Where quotes come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum QuoteSource {
+    /// `ticker`: at every change of the best prices.
+    Ticker,
+    /// `book`: the best bid and ask of a kept book, at every change of them or of their sizes.
+    Book,
+}
+
 /// The venue.
 #[derive(Debug)]
-pub struct Kraken;
+pub struct Kraken {
+    quotes: QuoteSource,
+}
+
+impl Kraken {
+    /// The venue with quotes from this source.
+    pub const fn new(quotes: QuoteSource) -> Kraken {
+        Kraken { quotes }
+    }
+}
+
+/// The venue with the ticker's quotes: what [`known_venues`](crate::known_venues) holds.
+pub static TICKER: Kraken = Kraken::new(QuoteSource::Ticker);
+
+/// The venue with the quotes of a kept book.
+pub static BOOK: Kraken = Kraken::new(QuoteSource::Book);
+
+/// Levels of each side of the book: the fewest there are.
+const BOOK_LEVELS: usize = 10;
 
 static FACTS: Facts = Facts {
     name: "kraken",
@@ -75,7 +106,14 @@ impl Venue for Kraken {
     }
 
     fn session(&self) -> Box<dyn Session> {
-        Box::new(Connection::default())
+        Box::new(Connection {
+            quotes: self.quotes,
+            asked: BTreeSet::new(),
+            requests: BTreeMap::new(),
+            last_id: 0,
+            in_maintenance: false,
+            books: HashMap::new(),
+        })
     }
 
     fn quote_currency<'s>(&self, symbol: &'s str) -> Option<&'s str> {
@@ -92,14 +130,16 @@ impl Venue for Kraken {
     }
 }
 
-#[derive(Default)]
 struct Connection {
+    quotes: QuoteSource,
     asked: BTreeSet<Subscription>,
     /// Requests that were not answered in full yet, by their id.
     requests: BTreeMap<u64, Request>,
     last_id: u64,
     /// Maintenance was told of, and not its end.
     in_maintenance: bool,
+    /// By symbol; those whose snapshot came, and nothing wrong after it.
+    books: HashMap<String, Book<String>>,
 }
 
 struct Request {
@@ -109,10 +149,11 @@ struct Request {
     symbols: BTreeSet<String>,
 }
 
-fn channel(stream: Stream) -> &'static str {
-    match stream {
-        Stream::Trades | Stream::AggregatedTrades => "trade",
-        Stream::Quotes => "ticker",
+fn channel(quotes: QuoteSource, stream: Stream) -> &'static str {
+    match (stream, quotes) {
+        (Stream::Trades | Stream::AggregatedTrades, _) => "trade",
+        (Stream::Quotes, QuoteSource::Ticker) => "ticker",
+        (Stream::Quotes, QuoteSource::Book) => "book",
     }
 }
 
@@ -126,6 +167,9 @@ impl Session for Connection {
         let frames = self.request(unwanted, false);
         for subscription in unwanted {
             self.asked.remove(subscription);
+            if subscription.stream == Stream::Quotes {
+                self.books.remove(&subscription.symbol);
+            }
         }
         frames
     }
@@ -146,6 +190,10 @@ impl Session for Connection {
                     sink(Event::Quote(row.quote()?));
                     Ok(())
                 })?;
+                Ok(MessageType::Quote)
+            }
+            (Some("book"), _) if self.quotes == QuoteSource::Book => {
+                frame.each_row(false, |row| self.book(row, is_snapshot, sink))?;
                 Ok(MessageType::Quote)
             }
             (Some("heartbeat"), _) => Ok(MessageType::Heartbeat),
@@ -191,13 +239,17 @@ impl Connection {
                 .collect();
             for symbols in of_stream.chunks(SYMBOLS_PER_REQUEST) {
                 self.last_id += 1;
-                let mut params = json!({"channel": channel(stream), "symbol": symbols});
+                let mut params = json!({"channel": channel(self.quotes, stream), "symbol": symbols});
                 if let Some(params) = params.as_object_mut().filter(|_| subscribes) {
                     // Of trades it brings the last 50, which also fills a short gap.
                     params.insert("snapshot".to_owned(), true.into());
-                    if stream == Stream::Quotes {
-                        params.insert("event_trigger".to_owned(), "bbo".into());
-                    }
+                    _ = match (stream, self.quotes) {
+                        (Stream::Trades | Stream::AggregatedTrades, _) => None,
+                        (Stream::Quotes, QuoteSource::Ticker) => {
+                            params.insert("event_trigger".to_owned(), "bbo".into())
+                        }
+                        (Stream::Quotes, QuoteSource::Book) => params.insert("depth".to_owned(), BOOK_LEVELS.into()),
+                    };
                 }
                 let method = if subscribes { "subscribe" } else { "unsubscribe" };
                 frames.push(json!({"method": method, "params": params, "req_id": self.last_id}).to_string());
@@ -232,11 +284,13 @@ impl Connection {
             }
             let channel_of = frame.result_channel();
             if frame.method.as_deref() == Some("unsubscribe") {
-                let stream = if channel_of == Some("ticker") { Stream::Quotes } else { Stream::Trades };
+                let stream = if channel_of == Some("trade") { Stream::Trades } else { Stream::Quotes };
                 let stream = request.as_ref().map_or(stream, |request| request.stream);
                 sink(Event::Unsubscribed { symbol, stream });
             } else {
-                let named = |asked: &&Subscription| asked.symbol == symbol && channel_of == Some(channel(asked.stream));
+                let named = |asked: &&Subscription| {
+                    asked.symbol == symbol && channel_of == Some(channel(self.quotes, asked.stream))
+                };
                 for asked in self.asked.iter().filter(named) {
                     sink(Event::Subscribed { symbol, stream: asked.stream });
                 }
@@ -255,5 +309,46 @@ impl Connection {
             sink(Event::Notice(if is_maintenance { Notice::Maintenance } else { Notice::MaintenanceOver }));
         }
         Ok(())
+    }
+
+    /// A book, or changes of one; before the snapshot, and after a fault, a change says nothing.
+    fn book(&mut self, row: &Row<'_>, is_snapshot: bool, sink: &mut dyn FnMut(Event<'_>)) -> Result<(), DecodeError> {
+        let symbol = row.named()?;
+        let wanted = |asked: &Subscription| asked.symbol == symbol && asked.stream == Stream::Quotes;
+        // Books of what nobody asked for would be without bound.
+        if !is_snapshot && !self.books.contains_key(symbol) || is_snapshot && !self.asked.iter().any(wanted) {
+            return Ok(());
+        }
+        let understood = row.levels().and_then(|levels| Ok((levels, row.checksum(is_snapshot)?)));
+        let (levels, checksum) = match understood {
+            Ok(understood) => understood,
+            Err(error) => {
+                self.broken(symbol, BookFault::Undecodable, sink);
+                return Err(error);
+            }
+        };
+        if is_snapshot {
+            self.books.insert(symbol.to_owned(), Book::new(10 * BOOK_LEVELS, Vec::new()));
+        }
+        let Some(book) = self.books.get_mut(symbol) else { return Ok(()) };
+        levels.into_iter().for_each(|level| book.set(level));
+        book.truncate(BOOK_LEVELS);
+        if checksum.is_some_and(|checksum| checksum != checksum::of(book)) {
+            self.broken(symbol, BookFault::Checksum, sink);
+            return Ok(());
+        }
+        match book.best() {
+            Best::New([bid, ask]) => {
+                sink(Event::Quote(Quote { symbol, update_id: 0, event_ns: row.event_ns(), bid, ask }));
+            }
+            Best::Wrong(fault) => self.broken(symbol, fault, sink),
+            Best::Same => {}
+        }
+        Ok(())
+    }
+
+    fn broken(&mut self, symbol: &str, fault: BookFault, sink: &mut dyn FnMut(Event<'_>)) {
+        self.books.remove(symbol);
+        sink(Event::Broken { symbol, stream: Stream::Quotes, fault });
     }
 }

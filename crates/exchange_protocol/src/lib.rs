@@ -9,6 +9,7 @@ pub mod binance;
 pub mod bitfinex;
 mod book;
 pub mod coinbase;
+mod crc32;
 mod decimal;
 mod error;
 mod event;
@@ -39,7 +40,7 @@ pub fn venue(name: &str) -> Option<&'static dyn Venue> {
 
 /// All venues that this crate speaks, by name.
 pub fn known_venues() -> [&'static dyn Venue; 5] {
-    [&binance::Binance, &bitfinex::Bitfinex, &coinbase::TICKER, &kraken::Kraken, &okx::Okx]
+    [&binance::Binance, &bitfinex::Bitfinex, &coinbase::TICKER, &kraken::TICKER, &okx::Okx]
 }
 
 /// The venue with that name, of [`known_venues`].

@@ -2,15 +2,17 @@
 
 use exchange_protocol::{
     Answer, DecodeError, MessageType, Missing, Page, Session, Stream, Subscription, Venue, coinbase, known_venues,
+    kraken,
 };
 
 /// Names that the sessions are subscribed to.
 pub const SYMBOLS: [&str; 5] = ["BTC-USD", "BTCUSDT", "BTC/USD", "BTC-USDT", "tBTCUSD"];
 
-/// All venues, and Coinbase with a kept book.
+/// All venues, and those that can keep a book with one.
 pub fn venues() -> Vec<&'static dyn Venue> {
     let mut venues = known_venues().to_vec();
     venues.push(&coinbase::LEVEL2);
+    venues.push(&kraken::BOOK);
     venues
 }
 

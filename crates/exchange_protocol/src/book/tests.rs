@@ -79,6 +79,16 @@ fn levels_are_bounded_and_running_out_of_them_is_a_fault() {
     assert_eq!(book.best(), Best::Wrong(BookFault::Exhausted));
 }
 
+#[test]
+fn a_window_moves_with_the_best() {
+    let mut book = book(100, &[(Bid, 10.0, 1.0), (Bid, 9.0, 1.0), (Bid, 8.0, 1.0)]);
+    book.truncate(2);
+    book.set(change(Bid, 10.0, 0.0));
+    book.set(change(Bid, 8.0, 3.0));
+    book.set(change(Bid, 9.0, 0.0));
+    assert_eq!(book.best(), Best::New([level(8.0, 3.0), None]));
+}
+
 proptest! {
     /// Against two maps that keep everything: the best is theirs, or the book says that it does not know any more.
     #[test]

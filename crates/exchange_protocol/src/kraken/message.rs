@@ -5,8 +5,10 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::checksum;
 use crate::{
     DecodeError, Level, Quote, Side, Trade,
+    book::{BookSide, Change},
     lexeme::{lexeme, unsigned},
     scan::{Scanner, once},
     time,
@@ -49,7 +51,7 @@ struct Outcome<'f> {
     symbol: Option<Cow<'f, str>>,
 }
 
-/// Every field of the rows used here: of a trade, a ticker or a status.
+/// Every field of the rows used here: of a trade, a ticker, a book or a status.
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct Row<'f> {
     #[serde(borrow)]
@@ -73,6 +75,21 @@ pub(super) struct Row<'f> {
     timestamp: Option<Cow<'f, str>>,
     #[serde(borrow)]
     pub(super) system: Option<Cow<'f, str>>,
+    #[serde(borrow)]
+    bids: Option<Vec<Priced<'f>>>,
+    #[serde(borrow)]
+    asks: Option<Vec<Priced<'f>>>,
+    /// Of the book after the row.
+    checksum: Option<u64>,
+}
+
+/// A level of a book.
+#[derive(Debug, Default, Deserialize)]
+struct Priced<'f> {
+    #[serde(borrow, default, deserialize_with = "lexeme")]
+    price: Option<&'f str>,
+    #[serde(borrow, default, deserialize_with = "lexeme")]
+    qty: Option<&'f str>,
 }
 
 impl<'f> Frame<'f> {
@@ -172,16 +189,19 @@ impl<'f> Row<'f> {
             "ask_qty" => once(&mut row.ask_qty, scanner.lexeme()?),
             "timestamp" => once(&mut row.timestamp, scanner.string()?.into()),
             "system" => once(&mut row.system, scanner.string()?.into()),
+            "bids" => once(&mut row.bids, Priced::scan(scanner)?),
+            "asks" => once(&mut row.asks, Priced::scan(scanner)?),
+            "checksum" => once(&mut row.checksum, scanner.integer()?),
             _ => scanner.skip(),
         })?;
         Some(row)
     }
 
-    fn named(&self) -> Result<&str, DecodeError> {
+    pub(super) fn named(&self) -> Result<&str, DecodeError> {
         self.symbol.as_deref().ok_or(DecodeError::Missing("symbol"))
     }
 
-    fn event_ns(&self) -> u64 {
+    pub(super) fn event_ns(&self) -> u64 {
         self.timestamp.as_deref().and_then(time::rfc3339).unwrap_or(0)
     }
 
@@ -209,6 +229,46 @@ impl<'f> Row<'f> {
             bid: level("bid", self.bid, "bid_qty", self.bid_qty)?,
             ask: level("ask", self.ask, "ask_qty", self.ask_qty)?,
         })
+    }
+}
+
+impl<'f> Row<'f> {
+    /// The levels of a book, or changes of them, with the digits that count for its checksum.
+    pub(super) fn levels(&self) -> Result<Vec<Change<String>>, DecodeError> {
+        let mut levels = Vec::new();
+        for (field, rows, side) in [("bids", &self.bids, BookSide::Bid), ("asks", &self.asks, BookSide::Ask)] {
+            for level in rows.as_ref().ok_or(DecodeError::Missing(field))? {
+                let (price, size) = (unsigned("price", level.price)?, unsigned("qty", level.qty)?);
+                let note = checksum::digits(level.price) + &checksum::digits(level.qty);
+                levels.push(Change { side, price, size, note });
+            }
+        }
+        Ok(levels)
+    }
+
+    /// Of the book after this row. A change has one; for a snapshot it is not promised.
+    pub(super) fn checksum(&self, is_snapshot: bool) -> Result<Option<u64>, DecodeError> {
+        if self.checksum.is_none() && !is_snapshot {
+            return Err(DecodeError::Missing("checksum"));
+        }
+        Ok(self.checksum)
+    }
+}
+
+impl<'f> Priced<'f> {
+    fn scan(scanner: &mut Scanner<'f>) -> Option<Vec<Priced<'f>>> {
+        let mut levels = Vec::new();
+        scanner.array(|scanner| {
+            let mut level = Priced::default();
+            scanner.object(|scanner, key| match key {
+                "price" => once(&mut level.price, scanner.lexeme()?),
+                "qty" => once(&mut level.qty, scanner.lexeme()?),
+                _ => scanner.skip(),
+            })?;
+            levels.push(level);
+            Some(())
+        })?;
+        Some(levels)
     }
 }
 

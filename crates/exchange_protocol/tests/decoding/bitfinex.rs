@@ -122,6 +122,12 @@ fn what_is_not_understood_breaks_the_book_it_may_have_changed() {
 }
 
 #[test]
+fn a_frame_without_a_body() {
+    check_error(bitfinex().as_mut(), "[1]", "field `body` is missing");
+    check_error(bitfinex().as_mut(), "[]", "field `chanId` is missing");
+}
+
+#[test]
 fn each_channel_has_its_heartbeat() {
     let mut session = bitfinex();
     let alive = "Alive { symbol: \"tBTCUSD\", stream: Trades }";

@@ -1,7 +1,7 @@
 //! Frames of every kind that matters, by venue: the last one of each list is what is looked at, those before it bring the
 //! session there. Written after the shapes of the venues' documentation.
 
-/// The names are those of `known_venues`, and `level2` for Coinbase with a kept book.
+/// The names are those of `known_venues`, `level2` for Coinbase with a kept book and `kraken-book` for Kraken with one.
 pub(crate) const FRAMES: &[(&str, &[&str])] = &[
     (
         "coinbase",
@@ -84,6 +84,13 @@ pub(crate) const FRAMES: &[(&str, &[&str])] = &[
     (
         "kraken",
         &[r#"{"method":"pong","req_id":101,"time_in":"2025-04-27T15:38:26.5Z","time_out":"2025-04-27T15:38:26.6Z"}"#],
+    ),
+    (
+        "kraken-book",
+        &[
+            r#"{"channel":"book","type":"snapshot","data":[{"symbol":"BTC/USD","bids":[{"price":63500.1,"qty":1.25000000}],"asks":[{"price":63500.2,"qty":0.84000000},{"price":63501.0,"qty":1.00000000}]}]}"#,
+            r#"{"channel":"book","type":"update","data":[{"symbol":"BTC/USD","bids":[{"price":63500.1,"qty":2.5}],"asks":[{"price":63500.2,"qty":0}],"checksum":1,"timestamp":"2026-07-26T12:00:00.5Z"}]}"#,
+        ],
     ),
     (
         "okx",

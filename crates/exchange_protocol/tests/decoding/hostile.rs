@@ -12,6 +12,7 @@ use super::{
 fn fresh(exchange: &str) -> Box<dyn Session> {
     match exchange {
         "level2" => entry::session(&exchange_protocol::coinbase::LEVEL2),
+        "kraken-book" => entry::session(&exchange_protocol::kraken::BOOK),
         name => entry::session(venue(name).unwrap()),
     }
 }
@@ -136,14 +137,14 @@ proptest! {
     }
 
     #[test]
-    fn never_panics_on_bytes(mut data in vec(any::<u8>(), 0..200), which in 0..6_u8) {
+    fn never_panics_on_bytes(mut data in vec(any::<u8>(), 0..200), which in 0..7_u8) {
         data.insert(0, which);
         entry::sessions(&data);
         entry::rest(&data);
     }
 
     #[test]
-    fn never_panics_on_text(frame in ".{0,200}", which in 0..6_u8) {
+    fn never_panics_on_text(frame in ".{0,200}", which in 0..7_u8) {
         entry::sessions(&[&[which], frame.as_bytes()].concat());
     }
 
@@ -167,8 +168,12 @@ proptest! {
                 _ => bytes.insert(at, byte),
             }
         }
-        let name = |venue: &str| entry::venues().iter().position(|known| known.facts().name == venue).unwrap_or(5);
-        bytes.insert(0, u8::try_from(name(exchange)).unwrap());
+        let place = match exchange {
+            "level2" => 5,
+            "kraken-book" => 6,
+            name => entry::venues().iter().position(|known| known.facts().name == name).unwrap(),
+        };
+        bytes.insert(0, u8::try_from(place).unwrap());
         entry::sessions(&bytes);
     }
 }

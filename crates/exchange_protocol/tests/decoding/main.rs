@@ -11,6 +11,7 @@ mod entry;
 mod frames;
 mod hostile;
 mod kraken;
+mod kraken_book;
 mod level2;
 mod okx;
 mod rest;
