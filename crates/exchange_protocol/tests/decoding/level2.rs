@@ -104,6 +104,10 @@ fn what_is_not_understood_breaks_the_book() {
 #[test]
 fn the_ticker_stays_the_default_and_books_are_none_of_its_business() {
     assert_eq!(exchange_protocol::venue("coinbase").unwrap().facts(), LEVEL2.facts());
+    for venue in [exchange_protocol::venue("coinbase"), exchange_protocol::known_venue("coinbase")] {
+        let frames = venue.unwrap().session().subscribe(&[subscription("BTC-USD", Stream::Quotes)]);
+        assert!(frames[0].contains("\"ticker\"") && !frames[0].contains("level2"), "{frames:?}");
+    }
     let mut session = session("coinbase", &["BTC-USD"]);
     check(session.as_mut(), SNAPSHOT, MessageType::Other, "");
     check(session.as_mut(), &update(r#"["buy","10101.80","0.1"]"#), MessageType::Other, "");
