@@ -47,8 +47,9 @@ fn levels_beyond_ten_are_out_of_the_window() {
     let snapshot = update(&bids.join(","), "", 3_824_179_880).replace("update", "snapshot");
     let mut session = kraken_book();
     check_lines(session.as_mut(), &snapshot, &["quote BTC/USD #0 100x1 none @1785067200500000000"]);
-    // The best goes, and the venue tells the one that comes into the window.
-    let moved = update(&[level(100, "0.0"), level(90, "5.0")].join(","), "", 1_134_162_779);
+    // The best goes, and the venue tells the one that comes into the window: what was the eleventh is gone meanwhile, of
+    // which it tells nothing.
+    let moved = update(&[level(100, "0.0"), level(89, "5.0")].join(","), "", 66_164_065);
     check_lines(session.as_mut(), &moved, &["quote BTC/USD #0 99x1 none @1785067200500000000"]);
 }
 
