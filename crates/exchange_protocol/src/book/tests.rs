@@ -83,6 +83,7 @@ fn levels_are_bounded_and_running_out_of_them_is_a_fault() {
 fn a_window_moves_with_the_best() {
     let mut book = book(100, &[(Bid, 10.0, 1.0), (Bid, 9.0, 1.0), (Bid, 8.0, 1.0)]);
     book.truncate(2);
+    assert_eq!(book.notes(Bid).count(), 2);
     book.set(change(Bid, 10.0, 0.0));
     book.set(change(Bid, 8.0, 3.0));
     book.set(change(Bid, 9.0, 0.0));
