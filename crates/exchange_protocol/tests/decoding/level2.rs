@@ -67,7 +67,7 @@ fn a_new_snapshot_begins_anew_and_others_books_are_untouched() {
     let never_asked = update(r#"["buy","10101.80","0.1"]"#).replace("BTC-USD", "DOGE-USD");
     check_lines(session.as_mut(), &never_asked, &[]);
     session.unsubscribe(&[subscription("ETH-USD", Stream::Quotes)]);
-    check_lines(session.as_mut(), &update(r#"["buy","1","1"]"#).replace("BTC-USD", "ETH-USD"), &[]);
+    check_lines(session.as_mut(), &update(r#"["buy","10102","1"]"#).replace("BTC-USD", "ETH-USD"), &[]);
 }
 
 #[test]
