@@ -2,16 +2,20 @@
 //!
 //! Source: github.com/binance/binance-spot-api-docs, web-socket-streams.md. `m` says that the buyer made the order, so the
 //! taker sold. A `bookTicker` has no timestamp; its `u` only grows.
+//!
+//! Not confirmed: how long before the end `serverShutdown` comes (none is promised here), and that an unknown symbol is
+//! acknowledged and then silent, for which reason [`Liveness`](crate::Liveness) promises nothing.
 
-use std::{borrow::Cow, collections::BTreeMap, time::Duration};
+mod message;
+mod rest;
 
-use serde::{Deserialize, de::IgnoredAny};
-use serde_json::{json, value::RawValue};
+use std::{collections::BTreeMap, time::Duration};
 
-use crate::{
-    Decimal, DecodeError, Event, Facts, IdRule, Level, MessageType, Notice, Quote, Session, Side, Stream, Subscription,
-    Trade, Venue, time,
-};
+use serde_json::json;
+
+use crate::{Budget, DecodeError, Event, Facts, IdRule, MessageType, Rest, Session, Stream, Subscription, Venue};
+use message::{Complaint, Frame, Payload};
+pub use rest::BinanceRest;
 
 /// The venue.
 #[derive(Debug)]
@@ -27,6 +31,8 @@ static FACTS: Facts = Facts {
     frames_per_second: 3,
     // 300 attempts in 5 minutes.
     connect_spacing: Duration::from_secs(1),
+    connect_budget: Budget { count: 300, per: Duration::from_secs(300) },
+    request_budget: None,
     // The server pings every 20 s, so even a connection without any trade is never silent for longer.
     silence_limit: Duration::from_secs(60),
     // A quiet symbol brings nothing but the server's pings.
@@ -55,6 +61,10 @@ impl Venue for Binance {
         "/stream?timeUnit=MICROSECOND"
     }
 
+    fn rest(&self) -> &'static dyn Rest {
+        &BinanceRest
+    }
+
     fn session(&self) -> Box<dyn Session> {
         Box::new(Connection::default())
     }
@@ -67,8 +77,8 @@ impl Venue for Binance {
 
 #[derive(Default)]
 struct Connection {
-    /// Requests that were not answered yet, by their id.
-    requests: BTreeMap<u64, Vec<Subscription>>,
+    /// Requests that were not answered yet, by their id, and whether they subscribe.
+    requests: BTreeMap<u64, (bool, Vec<Subscription>)>,
     last_id: u64,
 }
 
@@ -81,181 +91,60 @@ fn stream_name(Subscription { symbol, stream }: &Subscription) -> String {
     format!("{}@{suffix}", symbol.to_lowercase())
 }
 
-/// A frame: a payload with its stream's name around it, or the answer to a request.
-#[derive(Deserialize)]
-struct Frame<'f> {
-    #[serde(borrow)]
-    data: Option<Payload<'f>>,
-    id: Option<u64>,
-    #[serde(borrow)]
-    error: Option<Complaint<'f>>,
-    /// The complaint without an `error` around it.
-    #[serde(borrow)]
-    msg: Option<Cow<'f, str>>,
-    /// Present in frames that carry a payload without a wrapper.
-    s: Option<IgnoredAny>,
-    e: Option<IgnoredAny>,
-}
-
-#[derive(Deserialize)]
-struct Complaint<'f> {
-    #[serde(borrow)]
-    msg: Cow<'f, str>,
-}
-
-/// Every field of the payloads used here. `a` and `b` are prices in one and ids in another, so their text is kept.
-#[derive(Deserialize)]
-struct Payload<'f> {
-    #[serde(borrow)]
-    e: Option<Cow<'f, str>>,
-    #[serde(borrow)]
-    s: Option<Cow<'f, str>>,
-    u: Option<u64>,
-    #[serde(borrow)]
-    b: Option<&'f RawValue>,
-    #[serde(borrow, rename = "B")]
-    bid_size: Option<&'f RawValue>,
-    #[serde(borrow)]
-    a: Option<&'f RawValue>,
-    #[serde(borrow, rename = "A")]
-    ask_size: Option<&'f RawValue>,
-    t: Option<u64>,
-    f: Option<u64>,
-    l: Option<u64>,
-    #[serde(borrow)]
-    p: Option<Cow<'f, str>>,
-    #[serde(borrow)]
-    q: Option<Cow<'f, str>>,
-    #[serde(rename = "T")]
-    trade_time: Option<u64>,
-    m: Option<bool>,
-}
-
 impl Session for Connection {
     fn subscribe(&mut self, wanted: &[Subscription]) -> Vec<String> {
-        let mut frames = Vec::new();
-        for chunk in wanted.chunks(STREAMS_PER_REQUEST) {
-            self.last_id += 1;
-            self.requests.insert(self.last_id, chunk.to_vec());
-            let streams: Vec<_> = chunk.iter().map(stream_name).collect();
-            frames.push(json!({"method": "SUBSCRIBE", "params": streams, "id": self.last_id}).to_string());
-        }
-        frames
+        self.request("SUBSCRIBE", wanted, true)
+    }
+
+    fn unsubscribe(&mut self, unwanted: &[Subscription]) -> Vec<String> {
+        self.request("UNSUBSCRIBE", unwanted, false)
     }
 
     fn decode(&mut self, text: &str, sink: &mut dyn FnMut(Event<'_>)) -> Result<MessageType, DecodeError> {
-        let frame: Frame = serde_json::from_str(text).map_err(|error| DecodeError::json(&error))?;
-        match frame {
+        match Frame::read(text)? {
             Frame { data: Some(payload), .. } => payload.decode(sink),
-            Frame { error: Some(Complaint { msg }), .. } | Frame { msg: Some(msg), .. } => {
-                self.reject(frame.id, &msg, sink);
+            Frame { error: Some(Complaint { msg }), id, .. } | Frame { msg: Some(msg), id, .. } => {
+                self.reject(id, &msg, sink);
                 Ok(MessageType::Error)
             }
             Frame { id: Some(id), .. } => {
-                for Subscription { symbol, stream } in self.requests.remove(&id).unwrap_or_default() {
-                    sink(Event::Subscribed { symbol: &symbol, stream });
+                let (subscribes, answered) = self.requests.remove(&id).unwrap_or_default();
+                for Subscription { symbol, stream } in &answered {
+                    let (symbol, stream) = (symbol.as_str(), *stream);
+                    sink(match subscribes {
+                        true => Event::Subscribed { symbol, stream },
+                        false => Event::Unsubscribed { symbol, stream },
+                    });
                 }
                 Ok(MessageType::Subscription)
             }
-            Frame { s: Some(_), .. } | Frame { e: Some(_), .. } => {
-                let payload: Payload = serde_json::from_str(text).map_err(|error| DecodeError::json(&error))?;
-                payload.decode(sink)
-            }
+            Frame { s: Some(_), .. } | Frame { e: Some(_), .. } => Payload::read(text)?.decode(sink),
             _ => Err(DecodeError::unknown_type("none")),
         }
     }
 }
 
 impl Connection {
+    fn request(&mut self, method: &str, subscriptions: &[Subscription], subscribes: bool) -> Vec<String> {
+        let mut frames = Vec::new();
+        for chunk in subscriptions.chunks(STREAMS_PER_REQUEST) {
+            self.last_id += 1;
+            self.requests.insert(self.last_id, (subscribes, chunk.to_vec()));
+            let streams: Vec<_> = chunk.iter().map(stream_name).collect();
+            frames.push(json!({"method": method, "params": streams, "id": self.last_id}).to_string());
+        }
+        frames
+    }
+
     /// A refused request refuses all of its streams.
     fn reject(&mut self, id: Option<u64>, reason: &str, sink: &mut dyn FnMut(Event<'_>)) {
-        let refused = id.and_then(|id| self.requests.remove(&id)).unwrap_or_default();
-        if refused.is_empty() {
-            sink(Event::Rejected { symbol: None, reason });
+        let (subscribes, refused) = id.and_then(|id| self.requests.remove(&id)).unwrap_or_default();
+        if refused.is_empty() || !subscribes {
+            sink(Event::Rejected { symbol: None, stream: None, reason });
+            return;
         }
-        for Subscription { symbol, .. } in &refused {
-            sink(Event::Rejected { symbol: Some(symbol), reason });
-        }
-    }
-}
-
-impl Payload<'_> {
-    fn decode(&self, sink: &mut dyn FnMut(Event<'_>)) -> Result<MessageType, DecodeError> {
-        match self.e.as_deref() {
-            // A bookTicker is the only payload without a type.
-            None => {
-                sink(Event::Quote(self.quote()?));
-                Ok(MessageType::Quote)
-            }
-            Some("trade") => {
-                let id = self.t.ok_or(DecodeError::Missing("t"))?;
-                sink(Event::Trade(self.trade(id, id)?));
-                Ok(MessageType::Trade)
-            }
-            Some("aggTrade") => {
-                let first = self.f.ok_or(DecodeError::Missing("f"))?;
-                let last = self.l.ok_or(DecodeError::Missing("l"))?;
-                if last < first {
-                    return Err(DecodeError::value("l", &last.to_string()));
-                }
-                sink(Event::Trade(self.trade(first, last)?));
-                Ok(MessageType::Trade)
-            }
-            Some("serverShutdown") => {
-                sink(Event::Notice(Notice::Reconnect));
-                Ok(MessageType::Notice)
-            }
-            // Known, and not asked for.
-            Some("depthUpdate" | "kline") => Ok(MessageType::Other),
-            Some(unknown) => Err(DecodeError::unknown_type(unknown)),
+        for Subscription { symbol, stream } in &refused {
+            sink(Event::Rejected { symbol: Some(symbol), stream: Some(*stream), reason });
         }
     }
-
-    fn symbol(&self) -> Result<&str, DecodeError> {
-        self.s.as_deref().ok_or(DecodeError::Missing("s"))
-    }
-
-    fn trade(&self, first_id: u64, id: u64) -> Result<Trade<'_>, DecodeError> {
-        let text = |field, text: Option<&Cow<'_, str>>| -> Result<Decimal, DecodeError> {
-            Decimal::parse_unsigned(field, text.ok_or(DecodeError::Missing(field))?)
-        };
-        Ok(Trade {
-            symbol: self.symbol()?,
-            id,
-            first_id,
-            event_ns: self.trade_time.and_then(time::millis_or_micros).unwrap_or(0),
-            price: text("p", self.p.as_ref())?,
-            size: text("q", self.q.as_ref())?,
-            taker: if self.m.ok_or(DecodeError::Missing("m"))? { Side::Sell } else { Side::Buy },
-            maker_order_id: [0; 16],
-            taker_order_id: [0; 16],
-            snapshot: false,
-        })
-    }
-
-    fn quote(&self) -> Result<Quote<'_>, DecodeError> {
-        Ok(Quote {
-            symbol: self.symbol()?,
-            update_id: self.u.ok_or(DecodeError::Missing("u"))?,
-            event_ns: 0,
-            bid: level("b", self.b, "B", self.bid_size)?,
-            ask: level("a", self.a, "A", self.ask_size)?,
-        })
-    }
-}
-
-/// A side of the book that is empty is sent with the price zero.
-fn level(
-    price_field: &'static str,
-    price: Option<&RawValue>,
-    size_field: &'static str,
-    size: Option<&RawValue>,
-) -> Result<Option<Level>, DecodeError> {
-    let parse = |field, raw: Option<&RawValue>| -> Result<Decimal, DecodeError> {
-        let raw = raw.ok_or(DecodeError::Missing(field))?.get();
-        let text = raw.strip_prefix('"').and_then(|raw| raw.strip_suffix('"'));
-        Decimal::parse_unsigned(field, text.ok_or_else(|| DecodeError::value(field, raw))?)
-    };
-    let (price, size) = (parse(price_field, price)?, parse(size_field, size)?);
-    Ok((price.value != 0.0).then_some(Level { price, size: Some(size) }))
 }

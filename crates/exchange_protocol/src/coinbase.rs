@@ -1,21 +1,63 @@
-//! Coinbase Exchange: `matches`, `ticker`, `heartbeat`.
+//! Coinbase Exchange: `matches`, `ticker` or `level2_batch`, `heartbeat`.
 //!
 //! Source: docs.cdp.coinbase.com/exchange/websocket-feed. A match's `side` is the maker's; a ticker's is the taker's. A
-//! ticker comes with matches only, so its quote is as old as the last trade.
+//! ticker comes with matches only, so its quote is as old as the last trade; `level2_batch` tells every change of the book,
+//! 50 ms at a time, from which the true best bid and ask are kept here.
+//!
+//! Not confirmed: how long a connection lasts, how many products it may carry, whether the server pings, whether one bad
+//! product rejects a whole request (what is not acknowledged is to be asked for again alone), and by which of the
+//! `level2…` names the batched channel is acknowledged (any will do).
 
-use std::{borrow::Cow, collections::BTreeSet, time::Duration};
+mod message;
+mod rest;
 
-use serde::Deserialize;
+use std::{
+    collections::{BTreeSet, HashMap},
+    time::Duration,
+};
+
 use serde_json::json;
 
 use crate::{
-    Decimal, DecodeError, Event, Facts, IdRule, Level, MessageType, Quote, Session, Side, Stream, Subscription, Trade,
-    Venue, time,
+    BookFault, Budget, DecodeError, Event, Facts, IdRule, Liveness, MessageType, Quote, Rest, Session, Stream,
+    Subscription, Venue,
+    book::{Best, Book},
 };
+use message::{Channel, Message};
+pub use rest::CoinbaseRest;
+
+/// Where quotes come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum QuoteSource {
+    /// `ticker`: the best bid and ask of the last trade. Small, and stale between trades.
+    Ticker,
+    /// `level2_batch`: the best bid and ask of a kept book, at every change of them or of their sizes.
+    Level2Batch,
+}
 
 /// The venue.
 #[derive(Debug)]
-pub struct Coinbase;
+pub struct Coinbase {
+    quotes: QuoteSource,
+}
+
+impl Coinbase {
+    /// The venue with quotes from this source.
+    pub const fn new(quotes: QuoteSource) -> Coinbase {
+        Coinbase { quotes }
+    }
+}
+
+/// The venue with the ticker's quotes: what [`venues`](crate::venues) holds.
+pub static TICKER: Coinbase = Coinbase::new(QuoteSource::Ticker);
+
+/// The venue with true quotes. It takes the place of [`TICKER`] in [`venues`](crate::venues) and
+/// [`known_venues`](crate::known_venues) as soon as what the logger is tested against speaks `level2_batch`.
+pub static LEVEL2: Coinbase = Coinbase::new(QuoteSource::Level2Batch);
+
+/// Levels kept of each side of a book, 24 bytes each. A book that loses more than these on one side while it lasts, which
+/// a busy one of 10,000s of levels can on a bad day, asks for a new beginning ([`BookFault::Exhausted`]).
+const BOOK_LEVELS: usize = 20_000;
 
 static FACTS: Facts = Facts {
     name: "coinbase",
@@ -26,6 +68,8 @@ static FACTS: Facts = Facts {
     frames_per_second: 10,
     // 8 requests per second and address, connecting and subscribing both count.
     connect_spacing: Duration::from_millis(250),
+    connect_budget: Budget { count: 8, per: Duration::from_secs(1) },
+    request_budget: None,
     // Heartbeats come every second for each product.
     silence_limit: Duration::from_secs(10),
     has_heartbeats: true,
@@ -44,8 +88,27 @@ impl Venue for Coinbase {
         ""
     }
 
+    fn liveness(&self, stream: Stream) -> Liveness {
+        let soon = Some(FACTS.silence_limit);
+        match stream {
+            // `last_match` opens, and the product's heartbeat follows every second.
+            Stream::Trades | Stream::AggregatedTrades => Liveness { first_data: soon, repeats: soon },
+            // A ticker or the whole book opens; a quiet book then says nothing.
+            Stream::Quotes => Liveness { first_data: soon, repeats: None },
+        }
+    }
+
+    fn rest(&self) -> &'static dyn Rest {
+        &CoinbaseRest
+    }
+
     fn session(&self) -> Box<dyn Session> {
-        Box::new(Connection::default())
+        Box::new(Connection {
+            quotes: self.quotes,
+            asked: BTreeSet::new(),
+            acknowledged: BTreeSet::new(),
+            books: HashMap::new(),
+        })
     }
 
     fn quote_currency<'s>(&self, symbol: &'s str) -> Option<&'s str> {
@@ -53,84 +116,48 @@ impl Venue for Coinbase {
     }
 }
 
-#[derive(Default)]
-struct Connection {
-    asked: BTreeSet<Subscription>,
-    acknowledged: BTreeSet<Subscription>,
-}
-
-fn channel(stream: Stream) -> &'static str {
-    match stream {
-        Stream::Trades | Stream::AggregatedTrades => "matches",
-        Stream::Quotes => "ticker",
+fn channel(quotes: QuoteSource, stream: Stream) -> &'static str {
+    match (stream, quotes) {
+        (Stream::Trades | Stream::AggregatedTrades, _) => "matches",
+        (Stream::Quotes, QuoteSource::Ticker) => "ticker",
+        (Stream::Quotes, QuoteSource::Level2Batch) => "level2_batch",
     }
 }
 
-/// Every field of the messages used here. One flat shape for all types keeps the frame borrowed and read once.
-#[derive(Deserialize)]
-struct Message<'f> {
-    #[serde(borrow, rename = "type")]
-    kind: Cow<'f, str>,
-    #[serde(borrow)]
-    product_id: Option<Cow<'f, str>>,
-    sequence: Option<u64>,
-    trade_id: Option<u64>,
-    last_trade_id: Option<u64>,
-    #[serde(borrow)]
-    time: Option<Cow<'f, str>>,
-    #[serde(borrow)]
-    price: Option<Cow<'f, str>>,
-    #[serde(borrow)]
-    size: Option<Cow<'f, str>>,
-    #[serde(borrow)]
-    side: Option<Cow<'f, str>>,
-    #[serde(borrow)]
-    maker_order_id: Option<Cow<'f, str>>,
-    #[serde(borrow)]
-    taker_order_id: Option<Cow<'f, str>>,
-    #[serde(borrow)]
-    best_bid: Option<Cow<'f, str>>,
-    #[serde(borrow)]
-    best_bid_size: Option<Cow<'f, str>>,
-    #[serde(borrow)]
-    best_ask: Option<Cow<'f, str>>,
-    #[serde(borrow)]
-    best_ask_size: Option<Cow<'f, str>>,
-    #[serde(borrow, default)]
-    channels: Vec<Channel<'f>>,
-    #[serde(borrow)]
-    message: Option<Cow<'f, str>>,
-    #[serde(borrow)]
-    reason: Option<Cow<'f, str>>,
-}
-
-#[derive(Deserialize)]
-struct Channel<'f> {
-    #[serde(borrow)]
-    name: Cow<'f, str>,
-    #[serde(borrow, default)]
-    product_ids: Vec<Cow<'f, str>>,
+struct Connection {
+    quotes: QuoteSource,
+    asked: BTreeSet<Subscription>,
+    acknowledged: BTreeSet<Subscription>,
+    /// By product; those whose snapshot came, and nothing wrong after it.
+    books: HashMap<String, Book>,
 }
 
 impl Session for Connection {
     fn subscribe(&mut self, wanted: &[Subscription]) -> Vec<String> {
         self.asked.extend(wanted.iter().cloned());
-        let products = |name: &str| -> Vec<&str> {
-            let of_channel = wanted.iter().filter(|subscription| channel(subscription.stream) == name);
-            of_channel.map(|subscription| subscription.symbol.as_str()).collect()
-        };
-        let all: BTreeSet<&str> = wanted.iter().map(|subscription| subscription.symbol.as_str()).collect();
-        let channels: Vec<_> = [("matches", products("matches")), ("ticker", products("ticker"))]
-            .into_iter()
-            .chain([("heartbeat", all.into_iter().collect())])
-            .filter(|(_, products)| !products.is_empty())
-            .map(|(name, products)| json!({"name": name, "product_ids": products}))
-            .collect();
-        vec![json!({"type": "subscribe", "channels": channels}).to_string()]
+        self.request("subscribe", wanted, true)
+    }
+
+    fn unsubscribe(&mut self, unwanted: &[Subscription]) -> Vec<String> {
+        for subscription in unwanted {
+            self.asked.remove(subscription);
+            self.acknowledged.remove(subscription);
+            if subscription.stream == Stream::Quotes {
+                self.books.remove(&subscription.symbol);
+            }
+        }
+        // Heartbeats go on: they are of the product, not of one of its channels.
+        self.request("unsubscribe", unwanted, false)
     }
 
     fn decode(&mut self, frame: &str, sink: &mut dyn FnMut(Event<'_>)) -> Result<MessageType, DecodeError> {
-        let message: Message = serde_json::from_str(frame).map_err(|error| DecodeError::json(&error))?;
+        let message = match Message::read(frame) {
+            Ok(message) => message,
+            Err(error) => {
+                self.doubt(frame, sink);
+                return Err(error);
+            }
+        };
         match message.kind.as_ref() {
             "match" | "last_match" => {
                 sink(Event::Trade(message.trade()?));
@@ -140,6 +167,8 @@ impl Session for Connection {
                 sink(Event::Quote(message.quote()?));
                 Ok(MessageType::Quote)
             }
+            "l2update" if self.quotes == QuoteSource::Level2Batch => self.update(&message, sink),
+            "snapshot" if self.quotes == QuoteSource::Level2Batch => self.snapshot(&message, sink),
             "heartbeat" => {
                 let id = message.last_trade_id.ok_or(DecodeError::Missing("last_trade_id"))?;
                 sink(Event::LastTrade { symbol: message.symbol()?, id });
@@ -155,7 +184,8 @@ impl Session for Connection {
                 // "FOO-USD is not a valid product", "LOOM-USDC is delisted": the symbol is the first word.
                 let first = reason.split(' ').next().unwrap_or_default();
                 let mut symbols = self.asked.iter().map(|subscription| subscription.symbol.as_str());
-                sink(Event::Rejected { symbol: symbols.find(|symbol| *symbol == first), reason });
+                let symbol = symbols.find(|symbol| *symbol == first);
+                sink(Event::Rejected { symbol, stream: None, reason });
                 Ok(MessageType::Error)
             }
             // Known, and not asked for.
@@ -168,87 +198,107 @@ impl Session for Connection {
 }
 
 impl Connection {
-    /// `subscriptions` is the whole truth each time; what it newly confirms is told once.
+    /// Whether an acknowledgement names a stream's channel. Under which of the `level2…` names the venue lists the batched
+    /// channel is not documented, so any of them will do.
+    fn is_channel(quotes: QuoteSource, name: &str, stream: Stream) -> bool {
+        let channel = channel(quotes, stream);
+        name == channel || channel == "level2_batch" && name.starts_with("level2")
+    }
+
+    fn request(&self, kind: &str, subscriptions: &[Subscription], heartbeats: bool) -> Vec<String> {
+        let products = |name: &str| -> Vec<&str> {
+            let of_channel =
+                subscriptions.iter().filter(|subscription| channel(self.quotes, subscription.stream) == name);
+            of_channel.map(|subscription| subscription.symbol.as_str()).collect()
+        };
+        let all: BTreeSet<&str> =
+            subscriptions.iter().filter(|_| heartbeats).map(|subscription| subscription.symbol.as_str()).collect();
+        let quotes = channel(self.quotes, Stream::Quotes);
+        let channels: Vec<_> = [("matches", products("matches")), (quotes, products(quotes))]
+            .into_iter()
+            .chain([("heartbeat", all.into_iter().collect())])
+            .filter(|(_, products)| !products.is_empty())
+            .map(|(name, products)| json!({"name": name, "product_ids": products}))
+            .collect();
+        vec![json!({"type": kind, "channels": channels}).to_string()]
+    }
+
+    /// `subscriptions` is the whole truth each time; what it newly confirms, or no longer names, is told once.
     fn acknowledge(&mut self, channels: &[Channel<'_>], sink: &mut dyn FnMut(Event<'_>)) {
         for subscription in &self.asked {
             let Subscription { symbol, stream } = subscription;
             let named = channels
                 .iter()
-                .filter(|named| named.name == channel(*stream))
+                .filter(|named| Connection::is_channel(self.quotes, &named.name, *stream))
                 .any(|named| named.product_ids.iter().any(|product| product == symbol));
-            if named && self.acknowledged.insert(subscription.clone()) {
+            if !named {
+                if self.acknowledged.remove(subscription) {
+                    if *stream == Stream::Quotes {
+                        self.books.remove(symbol);
+                    }
+                    sink(Event::Unsubscribed { symbol, stream: *stream });
+                }
+            } else if self.acknowledged.insert(subscription.clone()) {
                 sink(Event::Subscribed { symbol, stream: *stream });
             }
         }
     }
-}
 
-impl<'f> Message<'f> {
-    fn symbol(&self) -> Result<&str, DecodeError> {
-        self.product_id.as_deref().ok_or(DecodeError::Missing("product_id"))
+    /// The whole book of a product.
+    fn snapshot(&mut self, message: &Message<'_>, sink: &mut dyn FnMut(Event<'_>)) -> Result<MessageType, DecodeError> {
+        let symbol = message.symbol()?;
+        // Books of what nobody asked for would be without bound.
+        if !self.asked.iter().any(|asked| asked.symbol == symbol && asked.stream == Stream::Quotes) {
+            return Ok(MessageType::Other);
+        }
+        match message.levels() {
+            Ok(levels) => {
+                self.books.insert(symbol.to_owned(), Book::new(BOOK_LEVELS, levels));
+                self.tell_best(symbol, message.event_ns(), sink);
+                Ok(MessageType::Quote)
+            }
+            Err(error) => {
+                self.broken(symbol, BookFault::Undecodable, sink);
+                Err(error)
+            }
+        }
     }
 
-    fn event_ns(&self) -> u64 {
-        self.time.as_deref().and_then(time::rfc3339).unwrap_or(0)
+    /// Changes of a product's book. Before its snapshot they say nothing.
+    fn update(&mut self, message: &Message<'_>, sink: &mut dyn FnMut(Event<'_>)) -> Result<MessageType, DecodeError> {
+        let symbol = message.symbol()?;
+        let Some(book) = self.books.get_mut(symbol) else { return Ok(MessageType::Quote) };
+        if let Err(error) = message.changes(|change| book.set(change)) {
+            self.broken(symbol, BookFault::Undecodable, sink);
+            return Err(error);
+        }
+        self.tell_best(symbol, message.event_ns(), sink);
+        Ok(MessageType::Quote)
     }
 
-    fn trade(&self) -> Result<Trade<'_>, DecodeError> {
-        let id = self.trade_id.ok_or(DecodeError::Missing("trade_id"))?;
-        let maker = match self.side.as_deref() {
-            Some("buy") => Side::Buy,
-            Some("sell") => Side::Sell,
-            Some(other) => return Err(DecodeError::value("side", other)),
-            None => return Err(DecodeError::Missing("side")),
-        };
-        Ok(Trade {
-            symbol: self.symbol()?,
-            id,
-            first_id: id,
-            event_ns: self.event_ns(),
-            price: positive("price", self.price.as_ref())?,
-            size: positive("size", self.size.as_ref())?,
-            taker: maker.opposite(),
-            maker_order_id: order_id("maker_order_id", self.maker_order_id.as_ref())?,
-            taker_order_id: order_id("taker_order_id", self.taker_order_id.as_ref())?,
-            snapshot: self.kind == "last_match",
-        })
+    fn tell_best(&mut self, symbol: &str, event_ns: u64, sink: &mut dyn FnMut(Event<'_>)) {
+        match self.books.get_mut(symbol).map(Book::best) {
+            Some(Best::New([bid, ask])) => sink(Event::Quote(Quote { symbol, update_id: 0, event_ns, bid, ask })),
+            Some(Best::Wrong(fault)) => self.broken(symbol, fault, sink),
+            Some(Best::Same) | None => {}
+        }
     }
 
-    fn quote(&self) -> Result<Quote<'_>, DecodeError> {
-        Ok(Quote {
-            symbol: self.symbol()?,
-            update_id: self.sequence.ok_or(DecodeError::Missing("sequence"))?,
-            event_ns: self.event_ns(),
-            bid: level("best_bid", self.best_bid.as_ref(), "best_bid_size", self.best_bid_size.as_ref())?,
-            ask: level("best_ask", self.best_ask.as_ref(), "best_ask_size", self.best_ask_size.as_ref())?,
-        })
+    fn broken(&mut self, symbol: &str, fault: BookFault, sink: &mut dyn FnMut(Event<'_>)) {
+        self.books.remove(symbol);
+        sink(Event::Broken { symbol, stream: Stream::Quotes, fault });
     }
-}
 
-fn positive(field: &'static str, text: Option<&Cow<'_, str>>) -> Result<Decimal, DecodeError> {
-    Decimal::parse_unsigned(field, text.ok_or(DecodeError::Missing(field))?)
-}
-
-/// A side of the book is empty if its price is missing, empty or zero. Frames of before 2022 have no sizes.
-fn level(
-    price_field: &'static str,
-    price: Option<&Cow<'_, str>>,
-    size_field: &'static str,
-    size: Option<&Cow<'_, str>>,
-) -> Result<Option<Level>, DecodeError> {
-    let Some(price) = price.filter(|price| !price.is_empty()) else { return Ok(None) };
-    let price = Decimal::parse_unsigned(price_field, price)?;
-    if price.value == 0.0 {
-        return Ok(None);
-    }
-    Ok(Some(Level { price, size: size.map(|size| Decimal::parse_unsigned(size_field, size)).transpose()? }))
-}
-
-fn order_id(field: &'static str, text: Option<&Cow<'_, str>>) -> Result<[u8; 16], DecodeError> {
-    match text {
-        None => Ok([0; 16]),
-        Some(text) => {
-            uuid::Uuid::try_parse(text).map(uuid::Uuid::into_bytes).map_err(|_| DecodeError::value(field, text))
+    /// A frame that is no JSON may have been a change of any book: of those that it names, or else of all.
+    fn doubt(&mut self, frame: &str, sink: &mut dyn FnMut(Event<'_>)) {
+        let names = |symbol: &&String| frame.contains(&format!("\"{symbol}\""));
+        let mut doubted: Vec<String> = self.books.keys().filter(names).cloned().collect();
+        if doubted.is_empty() {
+            doubted = self.books.keys().cloned().collect();
+        }
+        doubted.sort_unstable();
+        for symbol in doubted {
+            self.broken(&symbol, BookFault::Undecodable, sink);
         }
     }
 }

@@ -20,6 +20,13 @@ impl Decimal {
     /// # Errors
     /// [`DecodeError::Value`] naming `field`: anything else, such as `NaN`, `inf`, an empty text or an overflow.
     pub fn parse(field: &'static str, text: &str) -> Result<Decimal, DecodeError> {
+        match short(text) {
+            Some(decimal) => Ok(decimal),
+            None => Decimal::parse_any(field, text),
+        }
+    }
+
+    fn parse_any(field: &'static str, text: &str) -> Result<Decimal, DecodeError> {
         let bad = || DecodeError::value(field, text);
         let (mantissa, exponent) = match text.split_once(['e', 'E']) {
             Some((mantissa, exponent)) => (mantissa, Some(exponent)),
@@ -43,6 +50,39 @@ impl Decimal {
     pub fn parse_unsigned(field: &'static str, text: &str) -> Result<Decimal, DecodeError> {
         if text.starts_with('-') { Err(DecodeError::value(field, text)) } else { Decimal::parse(field, text) }
     }
+}
+
+/// Powers of ten that an `f64` holds exactly, as far as they are needed here.
+const POWERS: [f64; 20] =
+    [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19];
+
+/// The decimals of nearly all frames: few digits, no exponent. Such a mantissa and such a power of ten are both exact, so
+/// that their one division rounds correctly. `None` where that is not so, or the text is no decimal.
+fn short(text: &str) -> Option<Decimal> {
+    let unsigned = text.strip_prefix('-').unwrap_or(text).as_bytes();
+    // One of them may be the point: 19 digits cannot overflow.
+    if unsigned.len() > 19 {
+        return None;
+    }
+    let mut mantissa = 0_u64;
+    let mut point = None;
+    for (at, byte) in unsigned.iter().enumerate() {
+        match byte {
+            b'0'..=b'9' => mantissa = mantissa * 10 + u64::from(byte - b'0'),
+            b'.' if point.is_none() && at > 0 => point = Some(at),
+            _ => return None,
+        }
+    }
+    let fraction = match point {
+        None if unsigned.is_empty() => return None,
+        None => 0,
+        Some(point) => unsigned.len() - point - 1,
+    };
+    if mantissa >= 10_u64.pow(ALWAYS_EXACT as u32) || point.is_some() && fraction == 0 {
+        return None;
+    }
+    let value = mantissa as f64 / POWERS.get(fraction)?;
+    Some(Decimal { value: if text.starts_with('-') { -value } else { value }, exact: true })
 }
 
 fn gives_digits_back(unsigned: &str, value: f64) -> bool {
@@ -89,6 +129,16 @@ mod tests {
         {
             let error = Decimal::parse("price", text).unwrap_err();
             assert_eq!(error, DecodeError::Value { field: "price", value: text.to_owned() }, "{text}");
+        }
+    }
+
+    proptest::proptest! {
+        /// The short way and the long way agree wherever the short one goes.
+        #[test]
+        fn short_decimals_are_the_same(text in "-?[0-9]{0,12}(\\.[0-9]{0,12})?") {
+            if let Some(decimal) = short(&text) {
+                assert_eq!(Ok(decimal), Decimal::parse_any("p", &text), "{text}");
+            }
         }
     }
 

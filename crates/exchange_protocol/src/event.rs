@@ -1,6 +1,8 @@
 //! What a frame says, in the same words for every venue.
 
-use crate::{Decimal, Stream};
+use std::time::Duration;
+
+use crate::{Decimal, DecodeError, Stream};
 
 /// One thing that a frame says. Texts are borrowed from the frame or from the session.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -23,13 +25,46 @@ pub enum Event<'f> {
         /// What of it.
         stream: Stream,
     },
+    /// A subscription ended, by our wish or by the venue's.
+    Unsubscribed {
+        /// The venue's symbol.
+        symbol: &'f str,
+        /// What of it.
+        stream: Stream,
+    },
     /// A subscription is refused, or a request was.
     Rejected {
         /// The venue's symbol, if the venue names it.
         symbol: Option<&'f str>,
+        /// What of it; none if the venue refuses all of the symbol, or does not say.
+        stream: Option<Stream>,
         /// The venue's words.
         reason: &'f str,
     },
+    /// A subscription without news lives: the venue's heartbeat of just this subscription, or what it sent already, again.
+    Alive {
+        /// The venue's symbol.
+        symbol: &'f str,
+        /// What of it.
+        stream: Stream,
+    },
+    /// What the session keeps of a subscription is wrong. It is forgotten, and the quote is unknown from here on: only
+    /// unsubscribing and subscribing again brings a new beginning.
+    Broken {
+        /// The venue's symbol.
+        symbol: &'f str,
+        /// What of it.
+        stream: Stream,
+        /// How it shows.
+        fault: BookFault,
+    },
+    /// The venue numbers the symbol's quotes anew: those that follow have smaller [`Quote::update_id`]s than those before.
+    Renumbered {
+        /// The venue's symbol.
+        symbol: &'f str,
+    },
+    /// The venue's clock when it sent this frame, ns since the Unix epoch.
+    ServerTime(u64),
     /// The venue tells something about the connection.
     Notice(Notice),
     /// The number of this frame on its connection, where a venue counts frames: contiguous, so a jump means loss.
@@ -95,6 +130,16 @@ pub enum Side {
 }
 
 impl Side {
+    /// `buy` or `sell`, as all venues but Binance and Bitfinex write it.
+    pub(crate) fn named(field: &'static str, name: Option<&str>) -> Result<Side, DecodeError> {
+        match name {
+            Some("buy") => Ok(Side::Buy),
+            Some("sell") => Ok(Side::Sell),
+            Some(other) => Err(DecodeError::value(field, other)),
+            None => Err(DecodeError::Missing(field)),
+        }
+    }
+
     /// The other one.
     pub fn opposite(self) -> Side {
         match self {
@@ -108,11 +153,27 @@ impl Side {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Notice {
     /// It will be closed; open another one now.
-    Reconnect,
+    Reconnect {
+        /// How long it lasts still, if the venue's protocol says.
+        within: Option<Duration>,
+    },
     /// Maintenance begins: nothing will come until it ends.
     Maintenance,
     /// Maintenance is over: subscribe again.
     MaintenanceOver,
+}
+
+/// Why a kept book is wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BookFault {
+    /// The venue's checksum says otherwise.
+    Checksum,
+    /// The levels that were kept ran out, and what lies behind them was forgotten.
+    Exhausted,
+    /// Bids stay at or above asks.
+    Crossed,
+    /// A change of it was not understood.
+    Undecodable,
 }
 
 /// What kind of message a frame was, for counting.

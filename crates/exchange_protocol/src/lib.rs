@@ -1,29 +1,49 @@
-//! The exchanges' public WebSocket protocols as pure functions: frames out for subscribing and keeping alive, frames in
-//! to normalised [`Event`]s.
+//! The exchanges' public protocols as pure functions: frames out for subscribing and keeping alive, frames in to normalised
+//! [`Event`]s, and requests and answers of their [`Rest`] interfaces.
 //!
 //! Nothing here does I/O, reads a clock or logs. A [`Venue`] is a table of [`Facts`] and a maker of [`Session`]s; a session
 //! is the state that one connection's frames need to be understood (acknowledgements, channel numbers, a kept book). The
 //! facts and their sources: `docs/protocols.md`.
 
 pub mod binance;
+pub mod bitfinex;
+mod book;
 pub mod coinbase;
+mod crc32;
 mod decimal;
 mod error;
 mod event;
+pub mod kraken;
+mod lexeme;
+pub mod okx;
+mod rest;
+mod scan;
 mod time;
 mod venue;
 
 pub use decimal::Decimal;
 pub use error::DecodeError;
-pub use event::{Event, Level, MessageType, Notice, Quote, Side, Trade};
-pub use venue::{Facts, IdRule, Session, Stream, Subscription, Venue};
+pub use event::{BookFault, Event, Level, MessageType, Notice, Quote, Side, Trade};
+pub use rest::{Answer, BackfillBy, Instrument, InstrumentStatus, Missing, Page, Request, Rest, RestError, RestFacts};
+pub use venue::{Budget, Facts, IdRule, Liveness, Session, Stream, Subscription, Venue};
 
-/// All venues, by name.
+/// The venues that are recorded when nobody says which, by name. The others of [`known_venues`] follow when feeds act on
+/// what their sessions tell; then this is `known_venues()`.
 pub fn venues() -> [&'static dyn Venue; 2] {
-    [&binance::Binance, &coinbase::Coinbase]
+    [&binance::Binance, &coinbase::TICKER]
 }
 
-/// The venue with that name.
+/// The venue with that name, of [`venues`].
 pub fn venue(name: &str) -> Option<&'static dyn Venue> {
     venues().into_iter().find(|venue| venue.facts().name == name)
+}
+
+/// All venues that this crate speaks, by name.
+pub fn known_venues() -> [&'static dyn Venue; 5] {
+    [&binance::Binance, &bitfinex::Bitfinex, &coinbase::TICKER, &kraken::TICKER, &okx::Okx]
+}
+
+/// The venue with that name, of [`known_venues`].
+pub fn known_venue(name: &str) -> Option<&'static dyn Venue> {
+    known_venues().into_iter().find(|venue| venue.facts().name == name)
 }

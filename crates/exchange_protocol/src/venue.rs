@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{DecodeError, Event, MessageType};
+use crate::{DecodeError, Event, MessageType, Rest};
 
 /// What can be subscribed of a symbol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -33,6 +33,24 @@ pub enum IdRule {
     Unique,
 }
 
+/// So many in so much time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Budget {
+    /// How many.
+    pub count: u32,
+    /// In how much time.
+    pub per: Duration,
+}
+
+/// What a subscription that is alive shows by itself. The times are bounds for giving it up: the venue's period, with room.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Liveness {
+    /// Its first data comes within this time after the acknowledgement, however quiet the market; none if nothing is promised.
+    pub first_data: Option<Duration>,
+    /// Afterwards data, [`Event::Alive`] or [`Event::LastTrade`] of it comes at least this often; none if nothing is promised.
+    pub repeats: Option<Duration>,
+}
+
 /// The numbers of a venue that the connection lifecycle needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Facts {
@@ -48,6 +66,10 @@ pub struct Facts {
     pub frames_per_second: u32,
     /// Time between two connection attempts at least: the venue's budget per address, spread out.
     pub connect_spacing: Duration,
+    /// Connection attempts per address at most.
+    pub connect_budget: Budget,
+    /// Requests that subscribe or unsubscribe, per connection at most; none if no such limit is known.
+    pub request_budget: Option<Budget>,
     /// A connection that was silent for this long is dead.
     pub silence_limit: Duration,
     /// Whether the venue itself sends messages more often than that: then pings and pongs are no sign of life, for they tell
@@ -76,11 +98,24 @@ pub trait Venue: Send + Sync {
         &[Stream::Trades, Stream::Quotes]
     }
 
+    /// What a subscription to a stream shows by itself while it is alive.
+    fn liveness(&self, _: Stream) -> Liveness {
+        Liveness::default()
+    }
+
+    /// The venue's REST interface: listing and backfill.
+    fn rest(&self) -> &'static dyn Rest;
+
     /// Begins a connection.
     fn session(&self) -> Box<dyn Session>;
 
     /// The currency in which prices of the symbol are told, upper-case; `None` if the symbol's name does not show it.
     fn quote_currency<'s>(&self, symbol: &'s str) -> Option<&'s str>;
+
+    /// The symbol in the venue's own spelling, which is the one that comes back in its messages.
+    fn spelling(&self, symbol: &str) -> String {
+        symbol.to_uppercase()
+    }
 
     /// The symbol under which it is stored, where that differs from the name used on the wire.
     fn stored_symbol<'s>(&self, symbol: &'s str) -> std::borrow::Cow<'s, str> {
@@ -99,10 +134,15 @@ pub trait Session: Send {
     /// [`Event::Subscribed`] and [`Event::Rejected`]; what is refused or not answered may be asked for again.
     fn subscribe(&mut self, wanted: &[Subscription]) -> Vec<String>;
 
-    /// Understands a text frame and hands each thing that it says to `sink`, in the frame's order.
+    /// Text frames that end subscriptions, so that they can be begun anew. What a session keeps of them is forgotten at once.
+    fn unsubscribe(&mut self, unwanted: &[Subscription]) -> Vec<String>;
+
+    /// Understands a text frame and hands each thing that it says to `sink`, in the frame's order; trades of before the
+    /// subscription come oldest first.
     ///
     /// # Errors
-    /// The first message of the frame that was not understood; the frame's other messages were handed over all the same.
+    /// The first message of the frame that was not understood; the frame's other messages were handed over all the same, and
+    /// an [`Event::Broken`] for each kept book that it may have changed.
     fn decode(&mut self, frame: &str, sink: &mut dyn FnMut(Event<'_>)) -> Result<MessageType, DecodeError>;
 
     /// A text frame that makes the venue answer, where pings of the WebSocket protocol are not enough.

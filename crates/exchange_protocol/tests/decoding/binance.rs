@@ -61,8 +61,21 @@ fn requests_are_answered_by_their_id() {
     let (kind, events) = decode(session.as_mut(), refusal);
     assert_eq!((kind, events.lines().count()), (Ok(MessageType::Error), 3));
     let wrapped = r#"{"error":{"code":2,"msg":"Invalid request"},"id":9}"#;
-    let expected = "Rejected { symbol: None, reason: \"Invalid request\" }";
+    let expected = "Rejected { symbol: None, stream: None, reason: \"Invalid request\" }";
     check(session.as_mut(), wrapped, MessageType::Error, expected);
+}
+
+#[test]
+fn what_is_ended_is_answered_too() {
+    let mut session = session("binance", &["BTCUSDT"]);
+    let ended = [subscription("BTCUSDT", Stream::Quotes)];
+    assert_eq!(session.unsubscribe(&ended), [r#"{"id":2,"method":"UNSUBSCRIBE","params":["btcusdt@bookTicker"]}"#]);
+    let expected = "Unsubscribed { symbol: \"BTCUSDT\", stream: Quotes }";
+    check(session.as_mut(), r#"{"result":null,"id":2}"#, MessageType::Subscription, expected);
+    session.unsubscribe(&ended);
+    // A refusal to end it is none of the subscription.
+    let expected = "Rejected { symbol: None, stream: None, reason: \"no\" }";
+    check(session.as_mut(), r#"{"code":2,"msg":"no","id":3}"#, MessageType::Error, expected);
 }
 
 #[test]
@@ -84,7 +97,7 @@ fn a_shutdown_is_announced() {
     let raw = r#"{"e":"serverShutdown","E":1770123456789}"#;
     let wrapped = format!(r#"{{"stream":"!serverShutdown","data":{raw}}}"#);
     for frame in [raw, &wrapped] {
-        check(session("binance", &[]).as_mut(), frame, MessageType::Notice, "Notice(Reconnect)");
+        check(session("binance", &[]).as_mut(), frame, MessageType::Notice, "Notice(Reconnect { within: None })");
     }
 }
 

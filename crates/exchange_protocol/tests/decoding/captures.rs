@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, fs, path::PathBuf};
 
+use exchange_protocol::Venue as _;
 use serde_json::Value;
 
 use super::*;
@@ -91,4 +92,58 @@ fn binance() {
     });
     let expected = [("aggTrade", 2), ("bookTicker", 84)];
     assert_eq!(counts, expected.map(|(kind, count)| (kind.to_owned(), count)).into());
+}
+
+/// The book that `level2_batch` tells, against maps of whatever the frames hold.
+#[test]
+fn coinbase_level2() {
+    let Some(capture) = capture("COINBASE.ws.28.0") else { return };
+    let snapshots = frames(&capture).filter(|frame| frame.contains("\"snapshot\""));
+    let product = |frame: &Value| frame["product_id"].as_str().unwrap().to_owned();
+    let symbols: Vec<String> = snapshots.map(|frame| product(&serde_json::from_str(frame).unwrap())).collect();
+    let mut session = exchange_protocol::coinbase::LEVEL2.session();
+    session.subscribe(&symbols.iter().map(|symbol| subscription(symbol, Stream::Quotes)).collect::<Vec<_>>());
+    // Prices and sizes in their order of bits, which for what is positive is their own.
+    let mut books: BTreeMap<String, [BTreeMap<u64, f64>; 2]> = BTreeMap::new();
+    let mut told: BTreeMap<String, [Option<(f64, f64)>; 2]> = BTreeMap::new();
+    let mut quotes = 0;
+    for frame in frames(&capture) {
+        let value: Value = serde_json::from_str(frame).unwrap();
+        let mut set = |side: usize, row: &Value| {
+            let (price, size) =
+                (number(&row[row.as_array().unwrap().len() - 2]), number(row.as_array().unwrap().last().unwrap()));
+            let book = books.entry(product(&value)).or_default();
+            if size == 0.0 {
+                book[side].remove(&price.to_bits())
+            } else {
+                book[side].insert(price.to_bits(), size)
+            };
+        };
+        for (side, key) in ["bids", "asks"].into_iter().enumerate() {
+            value[key].as_array().into_iter().flatten().for_each(|row| set(side, row));
+        }
+        for row in value["changes"].as_array().into_iter().flatten() {
+            set(usize::from(row[0] == "sell"), row);
+        }
+        session
+            .decode(frame, &mut |event| {
+                if let Event::Quote(quote) = event
+                    && value["type"] != "ticker"
+                {
+                    quotes += 1;
+                    let side = |level: Option<exchange_protocol::Level>| {
+                        level.map(|level| (level.price.value, level.size.unwrap().value))
+                    };
+                    told.insert(quote.symbol.to_owned(), [side(quote.bid), side(quote.ask)]);
+                }
+            })
+            .unwrap();
+        if value["type"] == "snapshot" || value["type"] == "l2update" {
+            let symbol = product(&value);
+            let bid = books[&symbol][0].last_key_value().map(|(price, size)| (f64::from_bits(*price), *size));
+            let ask = books[&symbol][1].first_key_value().map(|(price, size)| (f64::from_bits(*price), *size));
+            assert_eq!(told[&symbol], [bid, ask], "{frame}");
+        }
+    }
+    assert!(quotes > 1_000, "{quotes}");
 }

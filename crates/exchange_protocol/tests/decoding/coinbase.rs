@@ -60,13 +60,13 @@ fn errors_name_the_symbol() {
         session.as_mut(),
         r#"{"type":"error","message":"Failed to subscribe","reason":"FOO-USD is not a valid product"}"#,
         MessageType::Error,
-        "Rejected { symbol: Some(\"FOO-USD\"), reason: \"FOO-USD is not a valid product\" }",
+        "Rejected { symbol: Some(\"FOO-USD\"), stream: None, reason: \"FOO-USD is not a valid product\" }",
     );
     check(
         session.as_mut(),
         r#"{"type":"error","message":"Malformed JSON"}"#,
         MessageType::Error,
-        "Rejected { symbol: None, reason: \"Malformed JSON\" }",
+        "Rejected { symbol: None, stream: None, reason: \"Malformed JSON\" }",
     );
 }
 

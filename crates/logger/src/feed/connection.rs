@@ -212,7 +212,7 @@ impl Connection {
                 unanswered.remove(&subscription);
                 refused.remove(&subscription);
             }
-            Event::Rejected { symbol, reason } => {
+            Event::Rejected { symbol, reason, .. } => {
                 feed.metrics.error(ErrorType::Subscribe);
                 warn!(symbol, reason, "the venue refused a subscription");
                 let all = std::mem::take(unanswered);
@@ -223,10 +223,16 @@ impl Connection {
             }
             Event::Notice(notice) => {
                 info!(?notice, "the venue says");
-                announced |= notice == Notice::Reconnect;
+                announced |= matches!(notice, Notice::Reconnect { .. });
             }
             // Gap detection by these comes with backfill.
             Event::LastTrade { .. } | Event::SocketSequence(_) => {}
+            // What to do about these comes with the venues and streams that need it.
+            Event::Unsubscribed { .. }
+            | Event::Alive { .. }
+            | Event::Broken { .. }
+            | Event::Renumbered { .. }
+            | Event::ServerTime(_) => {}
             Event::Trade(_) | Event::Quote(_) => facts.extend(to_received(&event, receive_ns, feed)),
         });
         match result {
