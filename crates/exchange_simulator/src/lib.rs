@@ -22,6 +22,7 @@ mod connection;
 mod decimal;
 mod error;
 mod exchange;
+mod fault;
 mod frame;
 mod hub;
 mod ledger;
@@ -35,11 +36,12 @@ mod venue;
 
 pub use config::{Config, Limits, MAX_RATE, MarketState, Replay, Tls, VenueConfig};
 pub use error::{Error, Result};
+pub use fault::{FAULT_HELP, Fault, FaultKind, HttpTarget, Start, Stream};
 pub use ledger::{
     ControlEntry, ControlKind, ControlMessage, Entry, MAX_LINES_IN_MEMORY, MessageEntry, MessageKind, Side,
     read_ledger, settle,
 };
 pub use market::book::HISTORY_TRADES;
 pub use market::instrument::MAX_SYMBOLS;
-pub use simulator::{Disconnect, Simulator};
+pub use simulator::{Disconnect, FaultId, Simulator};
 pub use venue::VenueKind;
