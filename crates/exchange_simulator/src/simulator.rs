@@ -110,7 +110,7 @@ impl Simulator {
         }
         let stop = simulator.stop.clone();
         simulator.spawn("ledger".to_owned(), flush_regularly(ledger, stop));
-        for fault in config.faults {
+        for fault in &config.faults {
             simulator.inject(fault)?;
         }
         Ok(simulator)
@@ -197,7 +197,7 @@ impl Simulator {
     /// # Errors
     ///
     /// [`Error::Setting`] if no running venue has such a thing, or has had too many faults.
-    pub fn inject(&self, fault: Fault) -> Result<FaultId> {
+    pub fn inject(&self, fault: &Fault) -> Result<FaultId> {
         let fail = |reason: String| Error::Setting { setting: "fault", reason: format!("{fault}: {reason}") };
         let named = |venue: &&Venue| fault.venue.is_none_or(|named| named == venue.exchange.kind());
         let venues: Vec<_> = self

@@ -163,7 +163,9 @@ impl Member {
             Some(FaultKind::Gap { .. }) => Delivered::Withheld,
             Some(FaultKind::Corrupt) => self.send(spoiled(half(&whole.text).to_owned())).spoiled(),
             Some(FaultKind::Oversized { bytes }) => {
-                self.send(spoiled(format!("{:<bytes$}", half(&whole.text)))).spoiled()
+                let mut long = half(&whole.text).to_owned();
+                long.push_str(&" ".repeat(bytes.saturating_sub(long.len())));
+                self.send(spoiled(long)).spoiled()
             }
             Some(FaultKind::OutOfOrder) => {
                 self.held.insert(topic.to_owned(), whole);

@@ -137,7 +137,7 @@ mod tests {
     use super::*;
     use crate::venue::Refused;
 
-    fn ask(session: &mut Session, request: Value) -> Value {
+    fn ask(session: &mut Session, request: impl ToString) -> Value {
         let text = request.to_string();
         let refused = Refused { symbols: vec![(Some("tBADUSD".into()), false)] };
         let symbols: Vec<String> = (0..30).map(|n| format!("t{n:03}USD")).chain(["tBADUSD".into()]).collect();

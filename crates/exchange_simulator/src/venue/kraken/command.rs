@@ -118,7 +118,7 @@ mod tests {
     use super::*;
     use crate::venue::Refused;
 
-    fn ask(session: &mut Session, refused: &Refused, request: Value) -> (Vec<Value>, Reaction) {
+    fn ask(session: &mut Session, refused: &Refused, request: impl ToString) -> (Vec<Value>, Reaction) {
         let text = request.to_string();
         let command = Command { text: &text, now_us: 1_700_000_000_000_000, refused };
         let reaction = receive(&["BTC/USD".into(), "ETH/USD".into()], session, &command);
