@@ -24,14 +24,16 @@ Examples:
   Send the frames of a capture again, ten times as fast:
     exchange_simulator replay COINBASE.ws.28.0 --speed 10 --logger-config -
 
-  All five venues; after 5 s Binance's connections are reset, Kraken loses 20 trades of a symbol that REST still has,
-  and Bitfinex announces the end of its connections 2 s ahead:
-    exchange_simulator run --exchanges coinbase,binance,kraken,okx,bitfinex --fault reset@binance:after=5s,refuse=1s \
-        --fault gap@kraken:symbol=BTC/USD,times=20,after=5s --fault notice@bitfinex:lead=2s,after=5s
+  All five venues. After 5 s Binance resets its connections and refuses new ones for 1 s, Kraken
+  drops 20 trades of a symbol that REST still has, and Bitfinex announces the end of its connections:
+    exchange_simulator run --exchanges coinbase,binance,kraken,okx,bitfinex \
+        --fault reset@binance:after=5s,refuse=1s \
+        --fault gap@kraken:symbol=BTC/USD,times=20,after=5s \
+        --fault notice@bitfinex:lead=2s,after=5s
 
-  Everybody's REST is overloaded for a minute, and OKX' clock is 3 s behind:
-    exchange_simulator --fault http:status=429,retry-after=10s,on=rest,for=1m --fault clock-skew@okx:by=-3s \
-        --exchanges coinbase,okx
+  REST answers 429 for a minute, and OKX' clock is 3 s behind from the 1,000th event on:
+    exchange_simulator --exchanges coinbase,okx --fault http:on=rest,retry-after=10s,for=1m \
+        --fault clock-skew@okx:by=-3s,at=1000
 
 Exit codes: 0 after SIGTERM, SIGINT or --duration; 64 for bad arguments; 1 for anything else.";
 

@@ -181,7 +181,15 @@ impl Exchange {
         }
         let id = self.last_connection.fetch_add(1, Ordering::Relaxed) + 1;
         session.clock = self.clock.clone();
+        let topics: Vec<String> = session.topics.iter().cloned().collect();
         let membership = state.hub.join(id, session);
+        // Whoever names its subscriptions in the URL (Binance) is not refused any, but a bad one stays silent.
+        let refused = Refused { symbols: state.hub.board.refused_symbols() };
+        for topic in topics.iter().filter(|topic| refused.matches(|symbol| self.protocol.concerns(topic, symbol))) {
+            state.hub.board.refused();
+            state.hub.mute(id, topic, "bad-symbol");
+        }
+        self.silence(&mut state.hub, id, &topics);
         let greeting = state.hub.session(id).map(|session| self.protocol.greeting(session)).unwrap_or_default();
         if glued && greeting.is_empty() {
             state.hub.ping(id, "glued");
@@ -215,16 +223,19 @@ impl Exchange {
         }
         hub.unsubscribe(id, reaction.removed);
         hub.subscribe(id, reaction.added.clone());
-        for topic in &reaction.added {
-            if hub.board.silences(id, |symbol| self.protocol.concerns(topic, symbol))
-                && let Some(session) = hub.session(id)
-            {
-                session.muted.insert(topic.clone(), "ack-silence");
-            }
-        }
+        self.silence(hub, id, &reaction.added);
         if let Some(market) = market {
             for topic in &reaction.told {
                 self.protocol.snapshot(topic, market, &mut |frame| hub.publish_to(id, frame));
+            }
+        }
+    }
+
+    /// Keeps new subscriptions silent if a fault says so.
+    fn silence(&self, hub: &mut Hub, id: u64, topics: &[String]) {
+        for topic in topics {
+            if hub.board.silences(id, |symbol| self.protocol.concerns(topic, symbol)) {
+                hub.mute(id, topic, "ack-silence");
             }
         }
     }

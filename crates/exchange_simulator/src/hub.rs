@@ -205,6 +205,13 @@ impl Hub {
         }
     }
 
+    /// Keeps a subscription silent by a fault.
+    pub(crate) fn mute(&mut self, id: u64, topic: &str, fault: &'static str) {
+        if let Some(member) = self.members.get_mut(&id) {
+            member.session.muted.insert(topic.to_owned(), fault);
+        }
+    }
+
     /// Takes the trades that REST must not show.
     pub(crate) fn take_hidden(&mut self) -> Vec<(String, RangeInclusive<u64>)> {
         std::mem::take(&mut self.hidden)

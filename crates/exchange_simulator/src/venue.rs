@@ -117,6 +117,11 @@ impl Refused {
         self.symbols.iter().any(|(named, _)| named.as_deref().is_none_or(|named| named == symbol))
     }
 
+    /// Whether it is about a symbol for which `concerns` holds.
+    pub(crate) fn matches(&self, concerns: impl Fn(&str) -> bool) -> bool {
+        self.symbols.iter().any(|(named, _)| named.as_deref().is_none_or(&concerns))
+    }
+
     /// Whether one of `symbols` makes the whole request fail.
     pub(crate) fn spoils<'a>(&self, symbols: impl IntoIterator<Item = &'a str>) -> bool {
         let spoils = |symbol: &str| {

@@ -184,9 +184,11 @@ impl Exchange {
     /// Whether a handshake is turned down by a fault or for coming too often.
     pub(super) fn gate_handshake(&self, state: &mut State) -> Result<(), Refusal> {
         if let Some((status, retry_after)) = state.hub.board.http(HttpTarget::Handshake) {
+            self.note(ControlMessage::Refused, 0, format!("handshake {status}"));
             return Err(Refusal { status, text: "refused by a fault", retry_after });
         }
         if !admits(&mut state.connects, self.policy.connects) {
+            self.note(ControlMessage::Refused, 0, "handshake 429: too many in a short time".to_owned());
             return Err(Refusal::new(429, "too many connections in a short time"));
         }
         Ok(())
@@ -197,12 +199,16 @@ impl Exchange {
         let mut state = self.lock();
         let delay = state.hub.board.rest_delay();
         let refusal = if let Some((status, retry_after)) = state.hub.board.http(HttpTarget::Rest) {
+            self.note(ControlMessage::Refused, 0, format!("REST {status}"));
             let mut answer = RestAnswer { status, ..self.protocol.throttled() };
             answer.headers.retain(|(name, _)| *name != "retry-after");
             answer.headers.extend(retry_after.map(|after| ("retry-after", after.as_secs().to_string())));
             Some(answer)
+        } else if admits(&mut state.requests, self.policy.requests) {
+            None
         } else {
-            (!admits(&mut state.requests, self.policy.requests)).then(|| self.protocol.throttled())
+            self.note(ControlMessage::Refused, 0, "REST: too many in a short time".to_owned());
+            Some(self.protocol.throttled())
         };
         RestGate { delay, refusal }
     }

@@ -153,7 +153,11 @@ impl Board {
             |listed: &Listed| -> Vec<u64> { connections.iter().copied().filter(|&id| listed.is_with(id)).collect() };
         if let Some(ids) = &ids {
             let symbol = entry.symbol.as_deref();
-            let took = |listed: &&Listed| listed.is_about(symbol) && listed.taken.range(ids.clone()).next().is_some();
+            let took = |listed: &&Listed| {
+                listed.is_about(symbol)
+                    && listed.taken.range(ids.clone()).next().is_some()
+                    && connections.iter().any(|&id| listed.is_with(id))
+            };
             if let Some(listed) = self.listed.iter().find(took) {
                 return Some(Blow { kind: listed.fault.kind.clone(), on: matching(listed) });
             }
@@ -286,6 +290,7 @@ mod tests {
         assert!(board.judge(&trade(5, "te"), &[6], |_| false).is_none(), "another connection does not use it up");
         assert_eq!(board.judge(&trade(5, "te"), &[6, 7], |_| false).unwrap().on, [7]);
         assert!(board.judge(&trade(6, "te"), &[7], |_| false).is_none());
+        assert!(board.judge(&trade(5, "tu"), &[6], |_| false).is_none(), "nor is another connection kept from it");
         assert_eq!(board.judge(&trade(5, "tu"), &[7], |_| false).unwrap().on, [7]);
         assert_eq!(board.hits(1), 1);
         assert!(matches!(board.turns(0)[..], [Turn::End(_)]));

@@ -183,6 +183,8 @@ pub enum ControlMessage {
     Fault,
     /// A fault is over: it was lifted, its time ended, or it was used up.
     FaultEnd,
+    /// A handshake or a REST request was turned down by a fault or by a limit on its address; `reason` says which.
+    Refused,
     /// An announcement was sent: of the end of the connection, of maintenance or of its end; `reason` is the frame.
     Notice,
 }

@@ -271,6 +271,9 @@ async fn handshakes_and_requests_are_refused_with_a_status() {
         assert_eq!((answer.status, answer.headers["retry-after"].as_str()), (418, "7"), "{kind}");
         assert_ne!(get(&base, "/anything", "").await.status, 418, "{kind}: used up");
     }
+    let refused = controls(&simulator, ControlMessage::Refused, 0);
+    assert_eq!(refused[..3], ["handshake 429", "handshake 429", "REST 418"]);
+    assert_eq!(refused.len(), 5 * 3);
     simulator.shutdown().await.unwrap();
 }
 
@@ -353,6 +356,25 @@ async fn a_bad_symbol_is_refused_and_spares_or_spoils_its_batch() {
             drop(client);
             until("it is gone", || simulator.connections(kind.name()) == 0).await;
         }
+    }
+    simulator.shutdown().await.unwrap();
+}
+
+#[tokio::test]
+async fn subscriptions_named_in_the_url_are_struck_too() {
+    let simulator = start(Config { symbols: 2, ..five() }).await;
+    for (fault, connection, name) in
+        [(FaultKind::AckThenSilence, 1, "ack-silence"), (FaultKind::BadSymbol { whole_batch: false }, 2, "bad-symbol")]
+    {
+        let id = simulator.inject(&at(VenueKind::Binance, fault).symbol("BTCUSDT")).unwrap();
+        let streams = "/stream?streams=btcusdt@trade/ethusdt@trade";
+        let _client = Client::connect(&format!("{}{streams}", simulator.ws_url("binance"))).await;
+        until("it is there", || simulator.fault_hits(id) == 1).await;
+        simulator.lift(id);
+        simulator.emit_events("binance", 100);
+        let told = told(&simulator, connection);
+        assert!(!told.is_empty() && told.iter().all(|fact| fact.symbol() == "ETHUSDT"), "{name}");
+        assert!(!withheld(&simulator, connection, name).is_empty());
     }
     simulator.shutdown().await.unwrap();
 }

@@ -137,7 +137,7 @@ mod tests {
     use super::*;
     use crate::venue::Refused;
 
-    fn ask(session: &mut Session, request: impl ToString) -> Value {
+    fn ask(session: &mut Session, request: &Value) -> Value {
         let text = request.to_string();
         let refused = Refused { symbols: vec![(Some("tBADUSD".into()), false)] };
         let symbols: Vec<String> = (0..30).map(|n| format!("t{n:03}USD")).chain(["tBADUSD".into()]).collect();
@@ -152,9 +152,9 @@ mod tests {
     #[test]
     fn answers_have_the_documented_codes() {
         let session = &mut session();
-        assert_eq!(ask(session, json!({"event": "ping", "cid": 9})), json!({"event": "pong", "ts": 5, "cid": 9}));
+        assert_eq!(ask(session, &json!({"event": "ping", "cid": 9})), json!({"event": "pong", "ts": 5, "cid": 9}));
         assert_eq!(
-            ask(session, json!({"event": "conf", "flags": 98_304})),
+            ask(session, &json!({"event": "conf", "flags": 98_304})),
             json!({"event": "conf", "status": "OK", "flags": 98_304})
         );
         let channels = session.channels.as_ref().unwrap();
@@ -162,7 +162,7 @@ mod tests {
         let subscribe =
             |channel: &str, symbol: &str| json!({"event": "subscribe", "channel": channel, "symbol": symbol});
         assert_eq!(
-            ask(session, subscribe("trades", "t001USD")),
+            ask(session, &subscribe("trades", "t001USD")),
             json!({"event": "subscribed", "channel": "trades", "chanId": 3_001, "symbol": "t001USD", "pair": "001USD"})
         );
         for (request, code, text) in [
@@ -178,10 +178,10 @@ mod tests {
             (json!({"event": "shout"}), 10_000, "event: invalid (shout)"),
             (json!({"event": "unsubscribe", "chanId": 7}), 10_400, "unsubscribe: invalid"),
         ] {
-            let error = ask(session, request);
+            let error = ask(session, &request);
             assert_eq!((error["code"].as_u64(), error["msg"].as_str()), (Some(code), Some(text)));
         }
-        assert_eq!(ask(session, json!({"event": "unsubscribe", "chanId": 3_001}))["event"], "unsubscribed");
+        assert_eq!(ask(session, &json!({"event": "unsubscribe", "chanId": 3_001}))["event"], "unsubscribed");
         let refused = Refused::default();
         assert!(receive(&[], session, &Command { text: "hello", now_us: 0, refused: &refused }).replies.is_empty());
     }
@@ -191,9 +191,9 @@ mod tests {
         let session = &mut session();
         for n in 0..25 {
             let request = json!({"event": "subscribe", "channel": "book", "symbol": format!("t{n:03}USD")});
-            assert_eq!(ask(session, request)["event"], "subscribed");
+            assert_eq!(ask(session, &request)["event"], "subscribed");
         }
-        let more = ask(session, json!({"event": "subscribe", "channel": "book", "symbol": "t025USD"}));
+        let more = ask(session, &json!({"event": "subscribe", "channel": "book", "symbol": "t025USD"}));
         assert_eq!((&more["msg"], &more["code"]), (&json!("subscribe: limit"), &json!(10_305)));
     }
 }

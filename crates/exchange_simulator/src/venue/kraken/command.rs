@@ -118,7 +118,7 @@ mod tests {
     use super::*;
     use crate::venue::Refused;
 
-    fn ask(session: &mut Session, refused: &Refused, request: impl ToString) -> (Vec<Value>, Reaction) {
+    fn ask(session: &mut Session, refused: &Refused, request: &Value) -> (Vec<Value>, Reaction) {
         let text = request.to_string();
         let command = Command { text: &text, now_us: 1_700_000_000_000_000, refused };
         let reaction = receive(&["BTC/USD".into(), "ETH/USD".into()], session, &command);
@@ -131,7 +131,7 @@ mod tests {
         let session = &mut Session::default();
         let params = json!({"channel": "ticker", "symbol": ["BTC/USD", "xxx/USD"], "event_trigger": "bbo"});
         let request = json!({"method": "subscribe", "params": params, "req_id": 7});
-        let (replies, reaction) = ask(session, &Refused::default(), request);
+        let (replies, reaction) = ask(session, &Refused::default(), &request);
         let time = "2023-11-14T22:13:20.000000Z";
         assert_eq!(
             replies,
@@ -147,9 +147,10 @@ mod tests {
             (vec!["ticker.bbo:BTC/USD".into()], vec!["ticker.bbo:BTC/USD".into()])
         );
         let params = json!({"channel": "trade", "symbol": ["ETH/USD"]});
-        let (_, reaction) = ask(session, &Refused::default(), json!({"method": "subscribe", "params": params}));
+        let (_, reaction) = ask(session, &Refused::default(), &json!({"method": "subscribe", "params": params}));
         assert_eq!((reaction.added, reaction.told), (vec!["trade:ETH/USD".to_owned()], vec![]));
-        let (replies, reaction) = ask(session, &Refused::default(), json!({"method": "unsubscribe", "params": params}));
+        let (replies, reaction) =
+            ask(session, &Refused::default(), &json!({"method": "unsubscribe", "params": params}));
         assert_eq!((replies[0]["success"].as_bool(), reaction.removed), (Some(true), vec!["trade:ETH/USD".to_owned()]));
     }
 
@@ -158,7 +159,7 @@ mod tests {
         let request = json!({"method": "subscribe", "params": {"channel": "trade", "symbol": ["BTC/USD", "ETH/USD"]}});
         for (whole, added) in [(false, vec!["trade:ETH/USD".to_owned()]), (true, vec![])] {
             let refused = Refused { symbols: vec![(Some("BTC/USD".into()), whole)] };
-            let (replies, reaction) = ask(&mut Session::default(), &refused, request.clone());
+            let (replies, reaction) = ask(&mut Session::default(), &refused, &request);
             assert_eq!(replies[0]["error"], "Currency pair not supported BTC/USD");
             assert_eq!(reaction.added, added);
         }
@@ -166,7 +167,7 @@ mod tests {
 
     #[test]
     fn a_ping_tells_the_clock() {
-        let (replies, _) = ask(&mut Session::default(), &Refused::default(), json!({"method": "ping", "req_id": 101}));
+        let (replies, _) = ask(&mut Session::default(), &Refused::default(), &json!({"method": "ping", "req_id": 101}));
         assert_eq!((&replies[0]["method"], &replies[0]["req_id"]), (&json!("pong"), &json!(101)));
         assert!(replies[0]["time_in"].is_string());
     }
