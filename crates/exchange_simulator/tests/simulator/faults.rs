@@ -385,9 +385,10 @@ async fn event_times_follow_a_skewed_clock_and_come_back() {
     for kind in VenueKind::ALL {
         for (ns, range) in [(-5_000_000_000, -5_100..=-4_900), (60_000_000_000, 59_900..=60_100), (0, -100..=100)] {
             let after = settle(&simulator.ledger()).last().map_or(0, |entry| entry.seq);
-            let id = simulator.inject(&at(kind, FaultKind::ClockSkew { ns })).unwrap();
+            // The last round shows that the clock is right again once the fault is lifted.
+            let skew = (ns != 0).then(|| simulator.inject(&at(kind, FaultKind::ClockSkew { ns })).unwrap());
             simulator.emit_events(kind.name(), 50);
-            simulator.lift(id);
+            skew.into_iter().for_each(|skew| simulator.lift(skew));
             let mut seen = 0;
             for entry in settle(&simulator.ledger()).iter().filter(|entry| entry.seq > after && entry.venue == kind) {
                 let Some(event_ns) = entry.event_ns else { continue };
