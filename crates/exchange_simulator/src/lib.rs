@@ -9,6 +9,9 @@
 //!
 //! let simulator = Simulator::start(Config { keep_ledger_in_memory: true, ..Config::default() }).await?;
 //! println!("connect to {}", simulator.ws_url("coinbase"));
+//! // Three trades of a symbol do not come; REST has them.
+//! let gap = simulator.inject(&"gap@coinbase:symbol=BTC-USD,times=3".parse()?)?;
+//! println!("{} so far", simulator.fault_hits(gap));
 //! simulator.pause_market();
 //! let messages = settle(&simulator.ledger());
 //! simulator.shutdown().await?;

@@ -140,3 +140,18 @@ impl Protocol for Kraken {
         Habits { quote_percent: QUOTE_PERCENT, ids: Ids::PerSymbol, levels: 0 }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_heartbeat_comes_when_something_is_subscribed_and_nothing_was_sent() {
+        let venue = Kraken::new(&[]);
+        let mut session = Session::default();
+        assert!(venue.pulse(&session, true).is_empty());
+        session.topics.insert("trade:BTC/USD".to_owned());
+        assert_eq!(venue.pulse(&session, true).len(), 1);
+        assert!(venue.pulse(&session, false).is_empty());
+    }
+}

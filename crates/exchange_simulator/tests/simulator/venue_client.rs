@@ -168,6 +168,17 @@ impl VenueClient {
         facts
     }
 
+    /// The next frame that is no fact and has these words in it; heartbeats may come before it.
+    pub(crate) async fn other(&mut self, words: &str) -> Value {
+        loop {
+            let frame = self.client.take().await.unwrap();
+            assert!(self.read(&frame).is_empty(), "{frame} before {words}");
+            if frame.contains(words) {
+                return serde_json::from_str(&frame).unwrap();
+            }
+        }
+    }
+
     /// Facts until the connection ends, and how it does.
     pub(crate) async fn rest(mut self) -> (Vec<Fact>, Self, End) {
         let mut facts = Vec::new();
