@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use clap::{Args, Parser, Subcommand};
-use exchange_simulator::{Config, Error, Limits, MAX_SYMBOLS, MarketState, Replay, Tls, VenueConfig, VenueKind};
+use exchange_simulator::{
+    Config, Error, FAULT_HELP, Fault, Limits, MAX_SYMBOLS, MarketState, Replay, Tls, VenueConfig, VenueKind,
+};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -22,11 +24,27 @@ Examples:
   Send the frames of a capture again, ten times as fast:
     exchange_simulator replay COINBASE.ws.28.0 --speed 10 --logger-config -
 
+  All five venues. After 5 s Binance resets its connections and refuses new ones for 1 s, Kraken
+  drops 20 trades of a symbol that REST still has, and Bitfinex announces the end of its connections:
+    exchange_simulator run --exchanges coinbase,binance,kraken,okx,bitfinex \
+        --fault reset@binance:after=5s,refuse=1s \
+        --fault gap@kraken:symbol=BTC/USD,times=20,after=5s \
+        --fault notice@bitfinex:lead=2s,after=5s
+
+  REST answers 429 for a minute, and OKX' clock is 3 s behind from the 1,000th event on:
+    exchange_simulator --exchanges coinbase,okx --fault http:on=rest,retry-after=10s,for=1m \
+        --fault clock-skew@okx:by=-3s,at=1000
+
 Exit codes: 0 after SIGTERM, SIGINT or --duration; 64 for bad arguments; 1 for anything else.";
+
+/// What stands below the flags.
+fn help() -> String {
+    format!("{FAULT_HELP}\n\n{EXAMPLES}")
+}
 
 /// Exchanges to test against: real WebSocket and REST servers with a simulated market, or with captured frames.
 #[derive(Debug, Parser)]
-#[command(version, after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
+#[command(version, after_help = help(), args_conflicts_with_subcommands = true)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
@@ -37,7 +55,7 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Simulate a market (this is also what happens without a subcommand)
-    #[command(after_help = EXAMPLES)]
+    #[command(after_help = help())]
     Run(RunArgs),
     /// Send captured frames to every client that subscribes
     Replay(ReplayArgs),
@@ -45,7 +63,7 @@ enum Command {
 
 #[derive(Debug, Args)]
 struct RunArgs {
-    /// Venues to stand for, separated by commas: coinbase, binance
+    /// Venues to stand for, separated by commas: coinbase, binance, kraken, okx, bitfinex
     #[arg(long, value_delimiter = ',', default_value = "coinbase,binance", value_name = "NAMES")]
     exchanges: Vec<VenueKind>,
     /// Market events per second and venue, over all symbols
@@ -94,6 +112,24 @@ struct ServeArgs {
     /// Binance's REST port; 0 takes a free one
     #[arg(long, default_value_t = 0, value_name = "PORT")]
     binance_rest_port: u16,
+    /// Kraken's WebSocket port; 0 takes a free one
+    #[arg(long, default_value_t = 0, value_name = "PORT")]
+    kraken_port: u16,
+    /// Kraken's REST port; 0 takes a free one
+    #[arg(long, default_value_t = 0, value_name = "PORT")]
+    kraken_rest_port: u16,
+    /// OKX' WebSocket port; 0 takes a free one
+    #[arg(long, default_value_t = 0, value_name = "PORT")]
+    okx_port: u16,
+    /// OKX' REST port; 0 takes a free one
+    #[arg(long, default_value_t = 0, value_name = "PORT")]
+    okx_rest_port: u16,
+    /// Bitfinex' WebSocket port; 0 takes a free one
+    #[arg(long, default_value_t = 0, value_name = "PORT")]
+    bitfinex_port: u16,
+    /// Bitfinex' REST port; 0 takes a free one
+    #[arg(long, default_value_t = 0, value_name = "PORT")]
+    bitfinex_rest_port: u16,
     /// The market's clock shows this at the start and goes on from there [default: the system clock]
     #[arg(long, value_name = "RFC3339")]
     start_time: Option<jiff::Timestamp>,
@@ -121,6 +157,24 @@ struct ServeArgs {
     /// How long Coinbase waits for a subscription
     #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = humantime::parse_duration)]
     subscribe_timeout: Duration,
+    /// Time between rounds of heartbeats [default: the venue's]
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    heartbeat_interval: Option<Duration>,
+    /// How long OKX, Kraken and Bitfinex keep a silent connection [default: the venue's]
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    idle_timeout: Option<Duration>,
+    /// When Binance ends every connection
+    #[arg(long, value_name = "DURATION", default_value = "24h", value_parser = humantime::parse_duration)]
+    connection_lifetime: Duration,
+    /// How long after a trade Bitfinex confirms it
+    #[arg(long, value_name = "DURATION", default_value = "1500ms", value_parser = humantime::parse_duration)]
+    confirm_after: Duration,
+    /// Hold clients of one address to the venues' limits on handshakes and REST requests
+    #[arg(long)]
+    per_address_limits: bool,
+    /// Let something go wrong; can be given several times, see below
+    #[arg(long = "fault", value_name = "FAULT")]
+    faults: Vec<Fault>,
     /// Frames that may wait for one connection before it is closed as a slow consumer
     #[arg(long, value_name = "N", default_value_t = 65_536)]
     queue_frames: usize,
@@ -167,6 +221,9 @@ impl ServeArgs {
             let (ws_port, rest_port) = match kind {
                 VenueKind::Coinbase => (self.coinbase_port, self.coinbase_rest_port),
                 VenueKind::Binance => (self.binance_port, self.binance_rest_port),
+                VenueKind::Kraken => (self.kraken_port, self.kraken_rest_port),
+                VenueKind::Okx => (self.okx_port, self.okx_rest_port),
+                VenueKind::Bitfinex => (self.bitfinex_port, self.bitfinex_rest_port),
             };
             VenueConfig { kind: *kind, ws_port, rest_port }
         };
@@ -181,8 +238,14 @@ impl ServeArgs {
                 subscribe_timeout: self.subscribe_timeout,
                 ping_interval: self.ping_interval,
                 pong_timeout: self.pong_timeout,
+                heartbeat_interval: self.heartbeat_interval,
+                idle_timeout: self.idle_timeout,
+                connection_lifetime: self.connection_lifetime,
+                confirm_after: self.confirm_after,
+                per_address: self.per_address_limits,
                 queue_frames: self.queue_frames,
             },
+            faults: self.faults,
             ..Config::default()
         };
         Ok(Invocation { config, logger_config: self.logger_config, duration: self.duration })

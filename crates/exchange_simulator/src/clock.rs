@@ -1,5 +1,7 @@
 //! The market's clock: the system clock moved by a fixed offset.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use jiff::Timestamp;
@@ -8,26 +10,34 @@ use jiff::Timestamp;
 pub(crate) const NANOS_PER_MICRO: u64 = 1_000;
 
 /// The clock every event time and ledger time is read from.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct MarketClock {
     offset_ns: i64,
+    /// By how much a fault has set this clock and its clones ahead.
+    skew_ns: Arc<AtomicI64>,
 }
 
 impl MarketClock {
     /// A clock that is `offset_ns` nanoseconds ahead of the system clock (behind it if negative).
     pub(crate) fn new(offset_ns: i64) -> Self {
-        Self { offset_ns }
+        Self { offset_ns, skew_ns: Arc::default() }
+    }
+
+    /// Sets this clock and its clones ahead of what they would show, or behind.
+    pub(crate) fn set_skew(&self, skew_ns: i64) {
+        self.skew_ns.store(skew_ns, Ordering::Relaxed);
     }
 
     /// Now, in nanoseconds since the Unix epoch; never before the epoch.
-    pub(crate) fn now_ns(self) -> u64 {
+    pub(crate) fn now_ns(&self) -> u64 {
         let system = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
         let moved = i128::try_from(system).unwrap_or(i128::MAX).saturating_add(i128::from(self.offset_ns));
+        let moved = moved.saturating_add(i128::from(self.skew_ns.load(Ordering::Relaxed)));
         u64::try_from(moved.max(0)).unwrap_or(u64::MAX)
     }
 
     /// Now, in whole microseconds since the Unix epoch, cut off and not rounded: a rounded time could lie in the future.
-    pub(crate) fn now_us(self) -> u64 {
+    pub(crate) fn now_us(&self) -> u64 {
         self.now_ns() / NANOS_PER_MICRO
     }
 }

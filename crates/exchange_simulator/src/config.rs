@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::error::{Error, Result};
+use crate::fault::Fault;
 use crate::market::instrument::MAX_SYMBOLS;
 use crate::venue::VenueKind;
 
@@ -45,12 +46,14 @@ pub struct Config {
     pub replay: Option<Replay>,
     /// The venues' time limits and the size of queues.
     pub limits: Limits,
+    /// Faults to begin with; see [`Simulator::inject`](crate::Simulator::inject) for later ones.
+    pub faults: Vec<Fault>,
 }
 
 impl Default for Config {
     fn default() -> Self {
         Self {
-            venues: VenueKind::ALL.map(VenueConfig::new).to_vec(),
+            venues: VenueKind::DEFAULT.map(VenueConfig::new).to_vec(),
             listen: IpAddr::V4(Ipv4Addr::LOCALHOST),
             seed: 1,
             rate: 200.0,
@@ -63,6 +66,7 @@ impl Default for Config {
             tls: None,
             replay: None,
             limits: Limits::default(),
+            faults: Vec::new(),
         }
     }
 }
@@ -92,6 +96,9 @@ impl Config {
             ("ping-interval", self.limits.ping_interval),
             ("pong-timeout", self.limits.pong_timeout),
             ("subscribe-timeout", self.limits.subscribe_timeout),
+            ("heartbeat-interval", self.limits.heartbeat_interval.unwrap_or(Duration::MAX)),
+            ("idle-timeout", self.limits.idle_timeout.unwrap_or(Duration::MAX)),
+            ("connection-lifetime", self.limits.connection_lifetime),
         ] {
             if duration.is_zero() {
                 return fail(setting, "must be longer than 0".to_owned());
@@ -162,6 +169,18 @@ pub struct Limits {
     pub ping_interval: Duration,
     /// Binance closes a connection that left a ping unanswered for this long.
     pub pong_timeout: Duration,
+    /// Time between rounds of heartbeats. None: the venue's own, 1 s at Coinbase and Kraken and 15 s at Bitfinex.
+    pub heartbeat_interval: Option<Duration>,
+    /// A connection without a frame in either direction is closed after this. None: the venue's own, 30 s at OKX and 60 s at
+    /// Kraken and Bitfinex.
+    pub idle_timeout: Option<Duration>,
+    /// Binance ends every connection after this.
+    pub connection_lifetime: Duration,
+    /// Bitfinex confirms a trade (`tu`) after this.
+    pub confirm_after: Duration,
+    /// Whether the venues' limits on handshakes and REST requests of one address hold. Off by default: all clients of a test
+    /// have one address.
+    pub per_address: bool,
     /// Frames waiting for one connection before it counts as a slow consumer and is closed.
     pub queue_frames: usize,
 }
@@ -172,6 +191,11 @@ impl Default for Limits {
             subscribe_timeout: Duration::from_secs(5),
             ping_interval: Duration::from_secs(20),
             pong_timeout: Duration::from_secs(60),
+            heartbeat_interval: None,
+            idle_timeout: None,
+            connection_lifetime: Duration::from_secs(24 * 60 * 60),
+            confirm_after: Duration::from_millis(1_500),
+            per_address: false,
             // About a minute of a busy feed, at most some 30 MB per connection.
             queue_frames: 65_536,
         }

@@ -1,8 +1,10 @@
 //! The life of one WebSocket connection: handshake, reading and writing side by side, an orderly end.
 
+mod glue;
 mod handshake;
 mod ping;
 mod read;
+mod reset;
 mod write;
 
 use std::net::SocketAddr;
@@ -22,6 +24,7 @@ use crate::replay;
 
 use handshake::{Socket, handshake};
 use ping::Pings;
+use reset::Abort;
 
 /// How long a queue may take to drain before the connection is cut.
 const DRAIN_GRACE: Duration = Duration::from_secs(10);
@@ -86,21 +89,22 @@ async fn serve(
         opened = Box::pin(handshake(&exchange, stream, tls)) => opened,
         () = stop.cancelled() => return,
     };
-    let (socket, session) = match opened {
+    let handshake::Opened { socket, session, glue, abort } = match opened {
         Ok(opened) => opened,
         Err(error) => {
             tracing::info!(%venue, %peer, %error, "no WebSocket");
             return;
         }
     };
-    if let Some(membership) = exchange.join(session) {
+    if let Some(membership) = exchange.join(session, glue.holds()) {
+        glue.release();
         tracing::info!(%venue, %peer, connection = membership.id, "connected");
-        live(&exchange, socket, membership).await;
+        live(&exchange, socket, membership, &abort).await;
     }
 }
 
 /// Everything between the handshake and the end of the connection.
-async fn live(exchange: &Exchange, socket: Socket, membership: Membership) {
+async fn live(exchange: &Exchange, socket: Socket, membership: Membership, abort: &Abort) {
     let Membership { id, queue, signals } = membership;
     let _finished = signals.finished.clone().drop_guard();
     let (sink, stream) = socket.split();
@@ -111,6 +115,9 @@ async fn live(exchange: &Exchange, socket: Socket, membership: Membership) {
         // Without effect unless it was the writing that failed first.
         exchange.leave(id, Close::CONNECTION_LOST, Ending::Cut);
         exchange.ledger().undelivered(exchange.kind(), id, seqs);
+        if signals.reset.is_cancelled() {
+            abort.arm();
+        }
         written.cancel();
     };
     let reading = read::run(stream, exchange, id, &signals, &pings, &written);

@@ -22,7 +22,7 @@ pub enum Error {
         reason: String,
     },
     /// A name that is no venue of the simulator.
-    #[error("unknown exchange {0:?}: the simulator has coinbase and binance")]
+    #[error("unknown exchange {0:?}: the simulator has coinbase, binance, kraken, okx and bitfinex")]
     UnknownVenue(String),
     /// A listener could not be opened.
     #[error("cannot listen on {address} for {venue}")]

@@ -1,5 +1,8 @@
 //! One running venue: its market, its connections and the tasks that move them.
 
+mod faults;
+
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -12,10 +15,10 @@ use crate::clock::MarketClock;
 use crate::config::{Config, MarketState};
 use crate::hub::{Close, Ending, Hub, Membership, Outgoing, Signals};
 use crate::ledger::{ControlMessage, Ledger};
-use crate::market::Market;
+use crate::market::{Happening, Market, Trade};
 use crate::replay::Capture;
 use crate::rest::{RestAnswer, RestRequest};
-use crate::venue::{Policy, Protocol, Refusal, Session, Target, VenueKind, instruments, protocol};
+use crate::venue::{Command, Policy, Protocol, Refusal, Refused, Session, Target, VenueKind, instruments, protocol};
 
 /// How often the market looks whether events are due.
 const MARKET_TICK: Duration = Duration::from_millis(1);
@@ -28,6 +31,9 @@ const STEPS_PER_LOCK: usize = 64;
 
 /// Most connections of one venue; a test needs a handful, and each can hold a queue of tens of MB.
 pub(crate) const MAX_CONNECTIONS: usize = 1_024;
+
+/// Most trades that wait for their confirmation: some 20 MB. Beyond it the oldest are confirmed early.
+const MAX_UNCONFIRMED: usize = 100_000;
 
 /// A capture and the pace to play it at.
 #[derive(Debug)]
@@ -59,6 +65,13 @@ struct State {
     market: Option<Market>,
     running: bool,
     refuse: Refuse,
+    /// Connections whose end is announced, and when it comes.
+    cuts: Vec<(Instant, u64)>,
+    /// Trades whose confirmation is still to come: when, symbol, trade.
+    unconfirmed: VecDeque<(Instant, String, Trade)>,
+    /// Recent handshakes and REST requests.
+    connects: VecDeque<Instant>,
+    requests: VecDeque<Instant>,
 }
 
 /// Whether new connections are turned down.
@@ -87,7 +100,7 @@ impl Exchange {
         let protocol = protocol(kind, &symbols, tape.is_some());
         // Venues of one seed must not move alike.
         let seed = config.seed.wrapping_add((kind as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15));
-        let market = tape.is_none().then(|| Market::open(seed, instruments, protocol.quote_percent(), clock.now_us()));
+        let market = tape.is_none().then(|| Market::open(seed, instruments, protocol.habits(), clock.now_us()));
         let hub = Hub::new(kind, ledger.clone(), config.limits.queue_frames);
         let running = config.market == MarketState::Running;
         Self {
@@ -101,7 +114,16 @@ impl Exchange {
             tape,
             rate: config.rate,
             max_events: config.max_events,
-            state: Mutex::new(State { hub, market, running, refuse: Refuse::Never }),
+            state: Mutex::new(State {
+                hub,
+                market,
+                running,
+                refuse: Refuse::Never,
+                cuts: Vec::new(),
+                unconfirmed: VecDeque::new(),
+                connects: VecDeque::new(),
+                requests: VecDeque::new(),
+            }),
         }
     }
 
@@ -139,24 +161,43 @@ impl Exchange {
 
     /// Decides on a handshake.
     pub(crate) fn open(&self, target: &Target) -> Result<Session, Refusal> {
-        let state = self.lock();
+        let mut state = self.lock();
         if state.refuses() {
-            return Err(Refusal { status: 503, text: "try again later" });
+            return Err(Refusal::new(503, "try again later"));
         }
         if state.hub.len() >= MAX_CONNECTIONS {
-            return Err(Refusal { status: 503, text: "too many connections" });
+            return Err(Refusal::new(503, "too many connections"));
         }
+        self.gate_handshake(&mut state)?;
         self.protocol.open(target)
     }
 
-    /// Begins to route to a connection after its handshake; None if connections are refused meanwhile.
-    pub(crate) fn join(&self, session: Session) -> Option<Membership> {
+    /// Begins to route to a connection after its handshake; None if connections are refused meanwhile. A connection whose
+    /// handshake waits for its first frame (`glued`) gets a ping if the venue greets nobody.
+    pub(crate) fn join(&self, mut session: Session, glued: bool) -> Option<Membership> {
         let mut state = self.lock();
         if state.refuses() {
             return None;
         }
         let id = self.last_connection.fetch_add(1, Ordering::Relaxed) + 1;
-        Some(state.hub.join(id, session))
+        session.clock = self.clock.clone();
+        let topics: Vec<String> = session.topics.iter().cloned().collect();
+        let membership = state.hub.join(id, session);
+        // Whoever names its subscriptions in the URL (Binance) is not refused any, but a bad one stays silent.
+        let refused = Refused { symbols: state.hub.board.refused_symbols() };
+        for topic in topics.iter().filter(|topic| refused.matches(|symbol| self.protocol.concerns(topic, symbol))) {
+            state.hub.board.refused();
+            state.hub.mute(id, topic, "bad-symbol");
+        }
+        self.silence(&mut state.hub, id, &topics);
+        let greeting = state.hub.session(id).map(|session| self.protocol.greeting(session)).unwrap_or_default();
+        if glued && greeting.is_empty() {
+            state.hub.ping(id, "glued");
+        }
+        for text in greeting {
+            state.hub.reply(id, text);
+        }
+        Some(membership)
     }
 
     /// Stops routing to a connection.
@@ -169,16 +210,32 @@ impl Exchange {
     pub(crate) fn receive(&self, id: u64, text: &str) {
         let mut state = self.lock();
         let State { hub, market, .. } = &mut *state;
+        hub.heard_from(id);
+        let refused = Refused { symbols: hub.board.refused_symbols() };
         let Some(session) = hub.session(id) else { return };
-        let reaction = self.protocol.receive(session, text);
+        let command = Command { text, now_us: self.clock.now_us(), refused: &refused };
+        let reaction = self.protocol.receive(session, &command);
+        if reaction.struck {
+            hub.board.refused();
+        }
         for reply in reaction.replies {
             hub.reply(id, reply);
         }
         hub.unsubscribe(id, reaction.removed);
         hub.subscribe(id, reaction.added.clone());
+        self.silence(hub, id, &reaction.added);
         if let Some(market) = market {
-            for topic in &reaction.added {
+            for topic in &reaction.told {
                 self.protocol.snapshot(topic, market, &mut |frame| hub.publish_to(id, frame));
+            }
+        }
+    }
+
+    /// Keeps new subscriptions silent if a fault says so.
+    fn silence(&self, hub: &mut Hub, id: u64, topics: &[String]) {
+        for topic in topics {
+            if hub.board.silences(id, |symbol| self.protocol.concerns(topic, symbol)) {
+                hub.mute(id, topic, "ack-silence");
             }
         }
     }
@@ -186,6 +243,18 @@ impl Exchange {
     /// Whether a connection has any subscription.
     pub(crate) fn is_subscribed(&self, id: u64) -> bool {
         self.lock().hub.session(id).is_some_and(|session| !session.topics.is_empty())
+    }
+
+    /// When a connection last sent or was sent anything; None once it has left.
+    pub(crate) fn active(&self, id: u64) -> Option<Instant> {
+        self.lock().hub.active(id)
+    }
+
+    /// The ids of the trades that REST shows of a symbol now, rising.
+    pub(crate) fn rest_ids(&self, symbol: &str) -> Vec<u64> {
+        let state = self.lock();
+        let book = state.market.as_ref().and_then(|market| market.book(symbol));
+        book.into_iter().flat_map(|book| book.shown()).map(|trade| trade.id).collect()
     }
 
     /// What a connection asked for so far; None once it has left.
@@ -252,15 +321,36 @@ impl Exchange {
 
     /// Lets one thing happen and publishes it; None if the market has reached its end or there is none.
     fn step(&self, state: &mut State) -> Option<u64> {
-        let State { hub, market, .. } = state;
+        self.turn(state);
+        let State { hub, market, unconfirmed, .. } = state;
         let market = market.as_mut()?;
         let left = self.max_events.map_or(u64::MAX, |max| max.saturating_sub(market.events()));
         if left == 0 {
             return None;
         }
         let (index, happening) = market.step(self.clock.now_us(), left);
-        self.protocol.publish(&market.books()[index], &happening, &mut |frame| hub.publish(frame));
+        let book = &market.books()[index];
+        self.protocol.publish(book, &happening, &mut |frame| hub.publish(frame));
+        if let (Some(after), Happening::Order(trades)) = (self.policy.confirm_after, &happening) {
+            let (due, symbol) = (Instant::now() + after, &book.instrument().symbol);
+            unconfirmed.extend(trades.iter().map(|trade| (due, symbol.clone(), trade.clone())));
+        }
+        for (symbol, ids) in hub.take_hidden() {
+            market.hide(&symbol, ids);
+        }
         Some(happening.events())
+    }
+
+    /// Everything that is due by the clock and not by the market.
+    fn look_at_the_clock(&self) {
+        let mut state = self.lock();
+        self.turn(&mut state);
+        let State { hub, unconfirmed, .. } = &mut *state;
+        let now = Instant::now();
+        while unconfirmed.front().is_some_and(|(due, ..)| *due <= now) || unconfirmed.len() > MAX_UNCONFIRMED {
+            let Some((_, symbol, trade)) = unconfirmed.pop_front() else { return };
+            self.protocol.confirm(&symbol, &trade, &mut |frame| hub.publish(frame));
+        }
     }
 
     /// Moves the market at its rate until `stop`.
@@ -275,6 +365,7 @@ impl Exchange {
                 () = stop.cancelled() => return,
                 _ = tick.tick() => (),
             }
+            self.look_at_the_clock();
             let now = Instant::now();
             due += (now - last).as_secs_f64() * self.rate;
             due = due.min((self.rate * MAX_CATCH_UP_SECONDS).max(1.0));
@@ -316,6 +407,15 @@ impl Exchange {
             let State { hub, market, .. } = &mut *state;
             if let Some(market) = market {
                 self.protocol.heartbeat(market, self.clock.now_us(), &mut |frame| hub.publish(frame));
+            }
+            for id in hub.ids() {
+                let quiet = hub.take_quiet(id);
+                let pulse = hub.session(id).map(|session| self.protocol.pulse(session, quiet)).unwrap_or_default();
+                for frame in pulse {
+                    hub.publish_to(id, &*frame);
+                }
+                // Heartbeats do not count as something that was sent.
+                let _ = hub.take_quiet(id);
             }
         }
     }

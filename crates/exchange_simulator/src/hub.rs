@@ -1,82 +1,32 @@
 //! Who is connected to a venue and subscribed to what; hands messages to their queues and tells the ledger.
 
-use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, OnceLock};
+mod delivery;
+mod signals;
 
-use tokio::sync::{mpsc, watch};
+use std::collections::{BTreeMap, HashMap};
+use std::ops::{Range, RangeInclusive};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
-use tokio_util::sync::CancellationToken;
 
-use crate::frame::{Form, Frame};
+use crate::fault::board::Board;
 use crate::ledger::{ControlMessage, Ledger};
 use crate::venue::{Session, VenueKind};
+
+pub(crate) use signals::{Close, Ending, Signals};
 
 /// A frame on its way to one connection.
 #[derive(Debug)]
 pub(crate) struct Outgoing {
+    /// The text, or the payload of a ping.
     pub(crate) text: Utf8Bytes,
-    /// Its number in the ledger; acks and errors have none.
-    pub(crate) seq: Option<u64>,
-}
-
-/// Why a connection ends, as its Close frame and the ledger say it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Close {
-    /// WebSocket close code.
-    pub(crate) code: u16,
-    pub(crate) reason: &'static str,
-}
-
-impl Close {
-    pub(crate) const GOING_AWAY: Self = Self { code: 1001, reason: "going away" };
-    pub(crate) const PEER_CLOSED: Self = Self { code: 1000, reason: "closed by the client" };
-    pub(crate) const CONNECTION_LOST: Self = Self { code: 1006, reason: "connection lost" };
-    pub(crate) const SLOW_CONSUMER: Self = Self { code: 1008, reason: "ErrSlowConsume" };
-    pub(crate) const NO_SUBSCRIBE: Self = Self { code: 1008, reason: "no subscription in time" };
-    pub(crate) const NO_PONG: Self = Self { code: 1008, reason: "Pong timeout" };
-    pub(crate) const TOO_MANY_REQUESTS: Self = Self { code: 1008, reason: "Too many requests" };
-    pub(crate) const NOT_TEXT: Self = Self { code: 1003, reason: "text frames only" };
-}
-
-/// How a connection ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Ending {
-    /// What waits in its queue is still sent.
-    Drain,
-    /// At once; what waits is reported as undelivered.
-    Cut,
-}
-
-/// The signals between the hub and a connection's task.
-#[derive(Debug)]
-pub(crate) struct Signals {
-    /// The connection is no longer routed to.
-    pub(crate) closing: CancellationToken,
-    /// Stop writing even if something waits.
-    pub(crate) cut: CancellationToken,
-    /// The connection's task has ended.
-    pub(crate) finished: CancellationToken,
-    /// When it last subscribed to something.
-    pub(crate) subscribed: watch::Sender<Option<Instant>>,
-    close: OnceLock<Close>,
-}
-
-impl Signals {
-    fn new() -> Self {
-        Self {
-            closing: CancellationToken::new(),
-            cut: CancellationToken::new(),
-            finished: CancellationToken::new(),
-            subscribed: watch::Sender::new(None),
-            close: OnceLock::new(),
-        }
-    }
-
-    /// Why it ends: the first reason given.
-    pub(crate) fn close(&self) -> Close {
-        self.close.get().copied().unwrap_or(Close::CONNECTION_LOST)
-    }
+    /// Its numbers in the ledger; empty for acks, errors and what a fault has spoiled.
+    pub(crate) seqs: Range<u64>,
+    /// A ping frame and not a text.
+    pub(crate) ping: bool,
 }
 
 /// What a connection's task gets when it joins.
@@ -93,6 +43,14 @@ struct Member {
     queue: mpsc::Sender<Outgoing>,
     session: Session,
     signals: Arc<Signals>,
+    /// The fault that keeps everything from it.
+    stalled: Option<&'static str>,
+    /// Frames that wait for the next one of their topic to overtake them.
+    held: HashMap<String, Outgoing>,
+    /// Last frame in either direction.
+    active: Instant,
+    /// Nothing was sent since the last look.
+    quiet: bool,
 }
 
 /// The connections of one venue.
@@ -103,11 +61,22 @@ pub(crate) struct Hub {
     queue_frames: usize,
     members: BTreeMap<u64, Member>,
     topics: HashMap<String, Vec<u64>>,
+    pub(crate) board: Board,
+    /// Trades a gap has taken that REST must not show: for the market to hide.
+    hidden: Vec<(String, RangeInclusive<u64>)>,
 }
 
 impl Hub {
     pub(crate) fn new(venue: VenueKind, ledger: Arc<Ledger>, queue_frames: usize) -> Self {
-        Self { venue, ledger, queue_frames, members: BTreeMap::new(), topics: HashMap::new() }
+        Self {
+            venue,
+            ledger,
+            queue_frames,
+            members: BTreeMap::new(),
+            topics: HashMap::new(),
+            board: Board::default(),
+            hidden: Vec::new(),
+        }
     }
 
     /// How many connections are routed to.
@@ -116,35 +85,52 @@ impl Hub {
     }
 
     /// Begins to route to a new connection.
-    pub(crate) fn join(&mut self, id: u64, session: Session) -> Membership {
+    pub(crate) fn join(&mut self, id: u64, mut session: Session) -> Membership {
         let (sender, queue) = mpsc::channel(self.queue_frames);
         let signals = Arc::new(Signals::new());
         self.ledger.control(ControlMessage::Connect, self.venue, id, |_| ());
+        session.id = id;
         let topics: Vec<String> = session.topics.iter().cloned().collect();
-        self.members.insert(id, Member { queue: sender, session, signals: signals.clone() });
+        let member = Member {
+            queue: sender,
+            session,
+            signals: signals.clone(),
+            stalled: None,
+            held: HashMap::new(),
+            active: Instant::now(),
+            quiet: true,
+        };
+        self.members.insert(id, member);
         self.subscribe(id, topics);
         Membership { id, queue, signals }
     }
 
     /// Stops routing to a connection; its task does the rest. Without effect if it has left before.
     pub(crate) fn leave(&mut self, id: u64, close: Close, ending: Ending) -> Option<Arc<Signals>> {
-        let member = self.members.remove(&id)?;
+        let mut member = self.members.remove(&id)?;
         for topic in &member.session.topics {
             self.forget(id, topic);
         }
-        // Only the first reason counts, and this is the first: a member leaves once.
-        let _ = member.signals.close.set(close);
-        member.signals.closing.cancel();
-        if ending == Ending::Cut {
-            member.signals.cut.cancel();
+        let mut lost = Vec::new();
+        for (_, held) in std::mem::take(&mut member.held) {
+            let seqs = held.seqs.clone();
+            if ending != Ending::Drain || member.queue.try_send(held).is_err() {
+                lost.extend(seqs);
+            }
         }
+        self.ledger.undelivered(self.venue, id, lost);
+        member.signals.end(close, ending);
         Some(member.signals)
     }
 
     /// Lets all connections leave after draining; the signals tell when they have.
     pub(crate) fn leave_all(&mut self, close: Close) -> Vec<Arc<Signals>> {
-        let ids: Vec<u64> = self.members.keys().copied().collect();
-        ids.into_iter().filter_map(|id| self.leave(id, close, Ending::Drain)).collect()
+        self.ids().into_iter().filter_map(|id| self.leave(id, close, Ending::Drain)).collect()
+    }
+
+    /// All connections.
+    pub(crate) fn ids(&self) -> Vec<u64> {
+        self.members.keys().copied().collect()
     }
 
     /// What a connection asked for so far.
@@ -178,6 +164,9 @@ impl Hub {
         }
         for topic in &topics {
             self.forget(id, topic);
+            if let Some(member) = self.members.get_mut(&id) {
+                member.session.muted.remove(topic);
+            }
         }
         self.ledger.control(ControlMessage::Unsubscribe, self.venue, id, |entry| entry.topics = topics);
     }
@@ -191,60 +180,41 @@ impl Hub {
         }
     }
 
-    /// Sends an ack or error.
-    pub(crate) fn reply(&mut self, id: u64, text: String) {
-        let Some(member) = self.members.get(&id) else { return };
-        let sent = member.queue.try_send(Outgoing { text: text.into(), seq: None });
-        if let Err(mpsc::error::TrySendError::Full(_)) = sent {
-            self.give_up_on(id);
+    /// Notes that a connection's client said something.
+    pub(crate) fn heard_from(&mut self, id: u64) {
+        if let Some(member) = self.members.get_mut(&id) {
+            member.active = Instant::now();
         }
     }
 
-    /// Hands a message to everybody who subscribed to its topic. It is one line of the ledger, or two if some of them see
-    /// its times in milliseconds and others in microseconds; if nobody listens, one line with the finest times.
-    pub(crate) fn publish(&mut self, frame: &dyn Frame) {
-        let ids = self.topics.get(frame.topic()).map_or(&[][..], Vec::as_slice);
-        let members: Vec<(u64, Form)> =
-            ids.iter().filter_map(|&id| Some((id, self.members.get(&id)?.session.form))).collect();
-        let (micros, millis): (Vec<_>, Vec<_>) =
-            members.into_iter().partition(|(_, form)| form.micros || !frame.has_times_by_unit());
-        if !micros.is_empty() || millis.is_empty() {
-            self.hand_out(frame, Form { micros: true, ..Form::default() }, &micros);
-        }
-        if !millis.is_empty() {
-            self.hand_out(frame, Form::default(), &millis);
+    /// When a connection last sent or was sent anything.
+    pub(crate) fn active(&self, id: u64) -> Option<Instant> {
+        self.members.get(&id).map(|member| member.active)
+    }
+
+    /// Whether nothing was sent to a connection since this was last asked.
+    pub(crate) fn take_quiet(&mut self, id: u64) -> bool {
+        self.members.get_mut(&id).is_some_and(|member| std::mem::replace(&mut member.quiet, true))
+    }
+
+    /// Lets a whole connection fall silent by a fault, or speak again.
+    pub(crate) fn stall(&mut self, id: u64, fault: Option<&'static str>) {
+        if let Some(member) = self.members.get_mut(&id) {
+            member.stalled = fault;
+            member.signals.stalled.store(fault.is_some(), Ordering::Relaxed);
         }
     }
 
-    /// Hands a message to one connection: a line of the ledger of its own.
-    pub(crate) fn publish_to(&mut self, id: u64, frame: &dyn Frame) {
-        if let Some(form) = self.members.get(&id).map(|member| member.session.form) {
-            self.hand_out(frame, form, &[(id, form)]);
+    /// Keeps a subscription silent by a fault.
+    pub(crate) fn mute(&mut self, id: u64, topic: &str, fault: &'static str) {
+        if let Some(member) = self.members.get_mut(&id) {
+            member.session.muted.insert(topic.to_owned(), fault);
         }
     }
 
-    fn hand_out(&mut self, frame: &dyn Frame, line_form: Form, members: &[(u64, Form)]) {
-        let mut slow = Vec::new();
-        // Within a line forms differ in the wrapping only: each text is made once.
-        let mut texts: [Option<Utf8Bytes>; 2] = [None, None];
-        let deliver = |seq| {
-            let mut reached = Vec::with_capacity(members.len());
-            for &(id, form) in members {
-                let Some(member) = self.members.get(&id) else { continue };
-                let text = texts[usize::from(form.wrapped)].get_or_insert_with(|| frame.text(form).into()).clone();
-                match member.queue.try_send(Outgoing { text, seq: Some(seq) }) {
-                    Ok(()) => reached.push(id),
-                    Err(mpsc::error::TrySendError::Full(_)) => slow.push(id),
-                    // Its task is ending and will leave.
-                    Err(mpsc::error::TrySendError::Closed(_)) => (),
-                }
-            }
-            reached
-        };
-        self.ledger.message(|| frame.entry(line_form), deliver);
-        for id in slow {
-            self.give_up_on(id);
-        }
+    /// Takes the trades that REST must not show.
+    pub(crate) fn take_hidden(&mut self) -> Vec<(String, RangeInclusive<u64>)> {
+        std::mem::take(&mut self.hidden)
     }
 
     fn give_up_on(&mut self, id: u64) {

@@ -2,8 +2,10 @@
 
 mod entry;
 
+use std::borrow::Cow;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, BufWriter, Write};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -18,6 +20,21 @@ pub const MAX_LINES_IN_MEMORY: usize = 2_000_000;
 
 /// Bytes collected before a write to the file.
 const BUFFER_BYTES: usize = 1 << 20;
+
+/// What became of one message.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Delivery {
+    /// Who it was handed to.
+    pub(crate) connections: Vec<u64>,
+    /// Their own counts of it, at venues that have such.
+    pub(crate) socket_seqs: Vec<u64>,
+    /// Who it was kept from.
+    pub(crate) withheld: Vec<u64>,
+    /// By which fault, or what else a fault did to it.
+    pub(crate) fault: Option<&'static str>,
+    /// REST does not show it either.
+    pub(crate) hidden: bool,
+}
 
 /// The one ledger of a simulator, shared by its venues.
 #[derive(Debug)]
@@ -56,23 +73,37 @@ impl Ledger {
         Ok(Self { clock, state: Mutex::new(State { last_seq: 0, file, memory, failure: None }) })
     }
 
-    /// Numbers one market message, lets `deliver` hand it to connections and writes the line that names them. `describe`
-    /// is only called if somebody reads the ledger.
+    /// Numbers the `lines` lines of one market message, lets `deliver` hand it to connections under these numbers and writes
+    /// the lines that name them. `describe` is only called if somebody reads the ledger; it gives as many entries.
     pub(crate) fn message(
         &self,
-        describe: impl FnOnce() -> MessageEntry,
-        deliver: impl FnOnce(u64) -> Vec<u64>,
-    ) -> Vec<u64> {
+        lines: u64,
+        describe: impl FnOnce() -> Vec<MessageEntry>,
+        deliver: impl FnOnce(Range<u64>) -> Delivery,
+    ) {
         let mut state = self.lock();
-        state.last_seq += 1;
-        let seq = state.last_seq;
+        let seqs = state.last_seq + 1..state.last_seq + 1 + lines;
+        state.last_seq += lines;
         let sent_ns = self.clock.now_ns();
-        let connections = deliver(seq);
-        if state.is_read() {
-            let entry = MessageEntry { seq, sent_ns, connections: connections.clone(), ..describe() };
+        let delivery = deliver(seqs.clone());
+        if !state.is_read() {
+            return;
+        }
+        for (seq, described) in seqs.clone().zip(describe()) {
+            let Delivery { connections, socket_seqs, withheld, fault, hidden } = delivery.clone();
+            let entry = MessageEntry {
+                seq,
+                frame: seqs.start,
+                sent_ns,
+                connections,
+                socket_seqs,
+                withheld,
+                rest: described.rest && !hidden,
+                fault: fault.map(Cow::Borrowed),
+                ..described
+            };
             state.append(Entry::Message(Box::new(entry)));
         }
-        connections
     }
 
     /// Writes a control line about a connection; `fill` adds what is special to it.
@@ -195,7 +226,8 @@ mod tests {
         let path = directory.path().join("ledger.jsonl");
         let ledger = Ledger::create(Some(&path), true, MarketClock::new(0)).unwrap();
         for _ in 0..2 {
-            ledger.message(|| MessageEntry::new(VenueKind::Binance, MessageKind::Quote, "bookTicker"), |_| vec![5, 6]);
+            let entry = || vec![MessageEntry::new(VenueKind::Binance, MessageKind::Quote, "bookTicker")];
+            ledger.message(1, entry, |_| Delivery { connections: vec![5, 6], ..Delivery::default() });
         }
         ledger.undelivered(VenueKind::Binance, 6, vec![2]);
         ledger.undelivered(VenueKind::Binance, 5, Vec::new());

@@ -9,6 +9,9 @@
 //!
 //! let simulator = Simulator::start(Config { keep_ledger_in_memory: true, ..Config::default() }).await?;
 //! println!("connect to {}", simulator.ws_url("coinbase"));
+//! // Three trades of a symbol do not come; REST has them.
+//! let gap = simulator.inject(&"gap@coinbase:symbol=BTC-USD,times=3".parse()?)?;
+//! println!("{} so far", simulator.fault_hits(gap));
 //! simulator.pause_market();
 //! let messages = settle(&simulator.ledger());
 //! simulator.shutdown().await?;
@@ -22,6 +25,7 @@ mod connection;
 mod decimal;
 mod error;
 mod exchange;
+mod fault;
 mod frame;
 mod hub;
 mod ledger;
@@ -35,11 +39,12 @@ mod venue;
 
 pub use config::{Config, Limits, MAX_RATE, MarketState, Replay, Tls, VenueConfig};
 pub use error::{Error, Result};
+pub use fault::{FAULT_HELP, Fault, FaultKind, HttpTarget, Start, Stream};
 pub use ledger::{
     ControlEntry, ControlKind, ControlMessage, Entry, MAX_LINES_IN_MEMORY, MessageEntry, MessageKind, Side,
     read_ledger, settle,
 };
 pub use market::book::HISTORY_TRADES;
 pub use market::instrument::MAX_SYMBOLS;
-pub use simulator::{Disconnect, Simulator};
+pub use simulator::{Disconnect, FaultId, Simulator};
 pub use venue::VenueKind;

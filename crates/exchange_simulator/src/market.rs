@@ -1,13 +1,16 @@
 //! The seeded random-walk market behind one venue. It knows nothing of connections or frames.
 
 pub(crate) mod book;
+pub(crate) mod depth;
 pub(crate) mod instrument;
 pub(crate) mod trade;
+
+use std::ops::RangeInclusive;
 
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
-pub(crate) use book::Book;
+pub(crate) use book::{Book, Ids, Setup};
 pub(crate) use instrument::Instrument;
 pub(crate) use trade::{Happening, Quote, Trade};
 
@@ -24,15 +27,29 @@ pub(crate) struct Market {
     books: Vec<Book>,
     /// How many of a hundred moves are quote changes of their own; 0 for a venue that publishes none.
     quote_percent: u32,
+    ids: Ids,
     events: u64,
+}
+
+/// What differs between the venues' markets.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Habits {
+    /// How many of a hundred moves are quote changes of their own.
+    pub(crate) quote_percent: u32,
+    /// How trades are numbered.
+    pub(crate) ids: Ids,
+    /// Levels of the kept book on each side; 0 for none.
+    pub(crate) levels: usize,
 }
 
 impl Market {
     /// A market that has just opened at `now_us` (µs since the epoch).
-    pub(crate) fn open(seed: u64, instruments: Vec<Instrument>, quote_percent: u32, now_us: u64) -> Self {
+    pub(crate) fn open(seed: u64, instruments: Vec<Instrument>, habits: Habits, now_us: u64) -> Self {
         let mut rng = StdRng::seed_from_u64(seed);
-        let books = instruments.into_iter().map(|instrument| Book::open(instrument, now_us, &mut rng)).collect();
-        Self { rng, books, quote_percent, events: 0 }
+        let Habits { quote_percent, mut ids, levels } = habits;
+        let mut setup = Setup { now_us, levels, ids: &mut ids, rng: &mut rng };
+        let books = instruments.into_iter().map(|instrument| Book::open(instrument, &mut setup)).collect();
+        Self { rng, books, quote_percent, ids, events: 0 }
     }
 
     /// The symbols' markets, in the order of the instruments.
@@ -43,6 +60,18 @@ impl Market {
     /// The market of `symbol`, if it is listed.
     pub(crate) fn book(&self, symbol: &str) -> Option<&Book> {
         self.books.iter().find(|book| book.instrument().symbol == symbol)
+    }
+
+    /// Keeps trades out of REST answers and snapshots from now on.
+    pub(crate) fn hide(&mut self, symbol: &str, ids: RangeInclusive<u64>) {
+        if let Some(book) = self.books.iter_mut().find(|book| book.instrument().symbol == symbol) {
+            book.hide(ids);
+        }
+    }
+
+    /// Lets times start anew after the venue's clock was set.
+    pub(crate) fn forget_time(&mut self) {
+        self.books.iter_mut().for_each(Book::forget_time);
     }
 
     /// Events so far; each symbol's trade from before the opening is none.
@@ -57,11 +86,11 @@ impl Market {
         let index = self.rng.random_range(0..=last).min(self.rng.random_range(0..=last));
         let book = &mut self.books[index];
         let happening = if self.rng.random_range(0..100) < self.quote_percent {
-            Happening::Quote(book.move_quote(&mut self.rng))
+            Happening::Quote(book.move_quote(now_us, &mut self.rng))
         } else {
             let fills = if self.rng.random_bool(0.2) { self.rng.random_range(2..=MAX_FILLS) } else { 1 };
-            let trades = book.take(now_us, fills.min(limit), &mut self.rng);
-            book.move_quote(&mut self.rng);
+            let trades = book.take(now_us, fills.min(limit), &mut self.ids, &mut self.rng);
+            book.move_quote(now_us, &mut self.rng);
             Happening::Order(trades)
         };
         self.events += happening.events();
@@ -76,12 +105,14 @@ mod tests {
     const NOW_US: u64 = 1_800_000_000_000_000;
 
     fn instrument(symbol: &str, price_scale: u8, start_price: f64) -> Instrument {
-        Instrument { symbol: symbol.into(), base: "A", quote: "B", price_scale, size_scale: 8, start_price }
+        let max_ticks = u64::MAX;
+        Instrument { symbol: symbol.into(), base: "A", quote: "B", price_scale, size_scale: 8, start_price, max_ticks }
     }
 
     fn market(seed: u64) -> Market {
         let instruments = vec![instrument("BIG", 2, 97_000.0), instrument("SMALL", 8, 0.000_008_12)];
-        Market::open(seed, instruments, 50, NOW_US)
+        let habits = Habits { quote_percent: 50, ids: Ids::PerSymbol, levels: 10 };
+        Market::open(seed, instruments, habits, NOW_US)
     }
 
     /// Everything but the times.
@@ -92,7 +123,7 @@ mod tests {
             now_us += clock_step_us;
             let (symbol, happening) = market.step(now_us, 500 - market.events());
             match happening {
-                Happening::Quote(quote) => lines.push(format!("{symbol} {quote:?}")),
+                Happening::Quote(quote) => lines.push(format!("{symbol} {:?}", Quote { time_us: 0, ..quote })),
                 Happening::Order(trades) => lines.extend(trades.iter().map(|trade| {
                     format!(
                         "{symbol} {} {} {:?} {:?} {:?} {}",

@@ -7,9 +7,9 @@ use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-use warp::Filter;
 use warp::http::{HeaderMap, Response};
 use warp::path::FullPath;
+use warp::{Filter, Rejection};
 
 use crate::exchange::Exchange;
 
@@ -83,9 +83,16 @@ impl RestAnswer {
 /// Answers GETs until `stop`; then finishes those under way.
 pub(crate) async fn serve(exchange: Arc<Exchange>, listener: TcpListener, stop: CancellationToken) {
     let query = warp::query::raw().or(warp::any().map(String::new)).unify();
-    let answers = warp::get().and(warp::path::full()).and(query).and(warp::header::headers_cloned()).map(
+    let answers = warp::get().and(warp::path::full()).and(query).and(warp::header::headers_cloned()).and_then(
         move |path: FullPath, query: String, headers: HeaderMap| {
-            exchange.rest(&RestRequest::new(path.as_str(), &query, &headers)).into_response()
+            let exchange = exchange.clone();
+            async move {
+                let gate = exchange.gate_rest();
+                tokio::time::sleep(gate.delay).await;
+                let request = || RestRequest::new(path.as_str(), &query, &headers);
+                let answer = gate.refusal.unwrap_or_else(|| exchange.rest(&request()));
+                Ok::<_, Rejection>(answer.into_response())
+            }
         },
     );
     let routes = answers.recover(|_| async {

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -16,6 +16,7 @@ use crate::config::{Config, Tls, VenueConfig};
 use crate::connection::run_listener;
 use crate::error::{Error, Result};
 use crate::exchange::{Exchange, Tape};
+use crate::fault::Fault;
 use crate::ledger::{Entry, Ledger};
 use crate::logger_config::{self, VenueEntry};
 use crate::venue::VenueKind;
@@ -38,7 +39,7 @@ pub enum Disconnect {
 
 /// Running venues. Dropping it ends everything at once; [`Simulator::shutdown`] does it in order.
 ///
-/// Methods that take a venue's name (`coinbase`, `binance`) panic if the simulator was not started with it: that is a mistake in
+/// Methods that take a venue's name (`coinbase`, `binance`, `kraken`, `okx`, `bitfinex`) panic if the simulator was not started with it: that is a mistake in
 /// the test that calls them.
 #[derive(Debug)]
 pub struct Simulator {
@@ -48,7 +49,12 @@ pub struct Simulator {
     stop: CancellationToken,
     tasks: JoinSet<Result<()>>,
     names: HashMap<Id, String>,
+    last_fault: AtomicU64,
 }
+
+/// A fault that was injected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct FaultId(u64);
 
 struct Venue {
     exchange: Arc<Exchange>,
@@ -86,6 +92,7 @@ impl Simulator {
             stop: CancellationToken::new(),
             tasks: JoinSet::new(),
             names: HashMap::new(),
+            last_fault: AtomicU64::new(0),
         };
         for (venue, tape) in plan {
             let (ws_listener, ws) = listen(&config, venue, venue.ws_port).await?;
@@ -103,6 +110,9 @@ impl Simulator {
         }
         let stop = simulator.stop.clone();
         simulator.spawn("ledger".to_owned(), flush_regularly(ledger, stop));
+        for fault in &config.faults {
+            simulator.inject(fault)?;
+        }
         Ok(simulator)
     }
 
@@ -179,6 +189,53 @@ impl Simulator {
         match how {
             Disconnect::Clean => self.venue(venue).exchange.disconnect(refuse_for).await,
         }
+    }
+
+    /// Lets something go wrong, at the fault's venue or at all that know it. It begins before this returns unless the fault says
+    /// later.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Setting`] if no running venue has such a thing, or has had too many faults.
+    pub fn inject(&self, fault: &Fault) -> Result<FaultId> {
+        let fail = |reason: String| Error::Setting { setting: "fault", reason: format!("{fault}: {reason}") };
+        let named = |venue: &&Venue| fault.venue.is_none_or(|named| named == venue.exchange.kind());
+        let venues: Vec<_> = self
+            .venues
+            .iter()
+            .filter(named)
+            .filter(|venue| fault.applies_to(venue.exchange.kind()))
+            .filter(|venue| {
+                let symbols = venue.exchange.symbols();
+                fault.symbol.as_ref().is_none_or(|symbol| symbols.contains(symbol))
+            })
+            .collect();
+        if venues.is_empty() {
+            return Err(fail("no running venue has such a thing, or the symbol".to_owned()));
+        }
+        let id = self.last_fault.fetch_add(1, Ordering::Relaxed) + 1;
+        for venue in venues {
+            if !venue.exchange.inject(id, fault.clone()) {
+                return Err(fail(format!("{} has had too many faults", venue.exchange.kind())));
+            }
+        }
+        Ok(FaultId(id))
+    }
+
+    /// Ends a fault now, or takes it back before it begins.
+    pub fn lift(&self, fault: FaultId) {
+        self.venues.iter().for_each(|venue| venue.exchange.lift(fault.0));
+    }
+
+    /// How often a fault struck: messages, handshakes, requests or subscriptions; 1 for what happens once, such as a reset. A
+    /// stall, maintenance or clock skew strikes nothing.
+    pub fn fault_hits(&self, fault: FaultId) -> u64 {
+        self.venues.iter().map(|venue| venue.exchange.hits(fault.0)).sum()
+    }
+
+    /// The ids of the trades of a symbol that the venue's REST service can deliver now, rising.
+    pub fn rest_ids(&self, venue: &str, symbol: &str) -> Vec<u64> {
+        self.venue(venue).exchange.rest_ids(symbol)
     }
 
     /// The ledger kept in memory so far, in order; empty unless `keep_ledger_in_memory`.

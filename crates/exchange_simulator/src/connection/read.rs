@@ -30,6 +30,7 @@ pub(super) async fn run(
     let policy = exchange.policy();
     let mut rate = RateLimit::new(policy.incoming_per_second);
     let mut subscribe_by = policy.subscribe_within.map(|within| Instant::now() + within);
+    let ends_at = policy.lifetime.map(|lifetime| Instant::now() + lifetime);
     loop {
         let (close, ending) = tokio::select! {
             message = stream.next() => match take(message, exchange, id, pings, &mut rate) {
@@ -44,6 +45,8 @@ pub(super) async fn run(
                 (Close::NO_SUBSCRIBE, Ending::Drain)
             }
             () = pings.overdue(policy.pong_within) => (Close::NO_PONG, Ending::Drain),
+            () = reached(ends_at) => (Close::LIFETIME, Ending::Drain),
+            close = idle(exchange, id) => (close, Ending::Drain),
             () = signals.closing.cancelled() => break,
         };
         exchange.leave(id, close, ending);
@@ -57,6 +60,8 @@ pub(super) async fn run(
     };
     tokio::select! {
         () = patience => (),
+        // Nobody is waited for: the stream is to be dropped at once.
+        () = signals.reset.cancelled() => written.cancelled().await,
         () = async { while let Some(Ok(_)) = stream.next().await {} } => (),
     }
 }
@@ -81,6 +86,19 @@ fn take(
         Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => (),
     }
     None
+}
+
+/// Returns when nothing was said in either direction for longer than the venue allows, with how it then ends.
+async fn idle(exchange: &Exchange, id: u64) -> Close {
+    let Some((within, close)) = exchange.policy().idle else { return std::future::pending().await };
+    while let Some(active) = exchange.active(id) {
+        let end = active + within;
+        if Instant::now() >= end {
+            return close;
+        }
+        tokio::time::sleep_until(end).await;
+    }
+    std::future::pending().await
 }
 
 async fn reached(deadline: Option<Instant>) {

@@ -1,5 +1,6 @@
 //! What a client is sent: its queue in batches, pings between them, a Close frame at the end.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures_util::SinkExt;
@@ -11,7 +12,7 @@ use tokio_tungstenite::tungstenite::{Error as WsError, Message};
 
 use super::handshake::Socket;
 use super::ping::Pings;
-use crate::hub::{Outgoing, Signals};
+use crate::hub::{Close, Outgoing, Signals};
 use crate::venue::Policy;
 
 /// Frames written between two flushes. When a connection breaks, so many at most are in doubt.
@@ -37,6 +38,9 @@ pub(super) async fn run(
             biased;
             () = signals.cut.cancelled() => break,
             () = next_tick(&mut ping_tick) => {
+                if signals.stalled.load(Ordering::Relaxed) {
+                    continue;
+                }
                 let payload = unix_millis().into_bytes();
                 pings.note(&payload);
                 tokio::select! {
@@ -52,7 +56,7 @@ pub(super) async fn run(
                 // Biased: what can go out at once goes out, even if the cut came meanwhile.
                 tokio::select! {
                     biased;
-                    written = send(&mut sink, &batch) => {
+                    written = send(&mut sink, &batch, pings) => {
                         batch.drain(..written);
                         batch.is_empty()
                     }
@@ -70,16 +74,24 @@ pub(super) async fn run(
         batch.push(left);
     }
     let close = signals.close();
-    let frame = CloseFrame { code: close.code.into(), reason: close.reason.into() };
-    // The peer may be gone, or may have closed first: nothing depends on this frame getting through.
-    let _ = tokio::time::timeout(CLOSE_WRITE_TIMEOUT, sink.send(Message::Close(Some(frame)))).await;
-    batch.iter().filter_map(|left| left.seq).collect()
+    if close.code != Close::NO_FRAME {
+        let frame = CloseFrame { code: close.code.into(), reason: close.reason.into() };
+        // The peer may be gone, or may have closed first: nothing depends on this frame getting through.
+        let _ = tokio::time::timeout(CLOSE_WRITE_TIMEOUT, sink.send(Message::Close(Some(frame)))).await;
+    }
+    batch.into_iter().flat_map(|left| left.seqs).collect()
 }
 
 /// Writes a batch and flushes it; returns how many frames are known to have reached the socket.
-async fn send(sink: &mut SplitSink<Socket, Message>, batch: &[Outgoing]) -> usize {
+async fn send(sink: &mut SplitSink<Socket, Message>, batch: &[Outgoing], pings: &Pings) -> usize {
     for (index, outgoing) in batch.iter().enumerate() {
-        let fed: Result<(), WsError> = sink.feed(Message::Text(outgoing.text.clone())).await;
+        let message = if outgoing.ping {
+            pings.note(outgoing.text.as_bytes());
+            Message::Ping(outgoing.text.clone().into())
+        } else {
+            Message::Text(outgoing.text.clone())
+        };
+        let fed: Result<(), WsError> = sink.feed(message).await;
         if fed.is_err() {
             // Those before this one may be in the library's buffer: the peer's Close frame does not hinder their flush.
             return if sink.flush().await.is_ok() { index } else { 0 };

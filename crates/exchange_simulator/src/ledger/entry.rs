@@ -39,13 +39,13 @@ impl Side {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum MessageKind {
-    /// One or more fills: `match`, `last_match`, `trade`, `aggTrade`.
+    /// One or more fills: `match`, `last_match`, `trade`, `aggTrade`, `trades`, `trades-all`, `te`, `tu`.
     Trade,
-    /// Best bid and ask: `ticker`, `bookTicker`.
+    /// Best bid and ask: `ticker`, `bookTicker`, `bbo-tbt`.
     Quote,
-    /// A sign of life: `heartbeat`.
+    /// A sign of life: `heartbeat`, `hb`.
     Heartbeat,
-    /// Depth of the book; only in replays.
+    /// Depth of the book: `snapshot`, `l2update`, `book`. `bid` and `ask` are the best once it is applied.
     Book,
     /// Anything else a capture holds, e.g. candles.
     Other,
@@ -67,18 +67,19 @@ pub struct MessageEntry {
     pub kind: MessageKind,
     /// The venue's name of the symbol.
     pub symbol: Option<String>,
-    /// Trade id; of an aggTrade the last one (`l`); of a heartbeat `last_trade_id`; of a quote its `sequence` (Coinbase) or
-    /// update id `u` (Binance).
+    /// Trade id; of an aggTrade the last one (`l`), of OKX' `trades` too; of a heartbeat `last_trade_id`; of a quote its
+    /// `sequence` (Coinbase), update id `u` (Binance) or `seqId` (OKX).
     pub id: Option<u64>,
-    /// First trade id of an aggTrade (`f`).
+    /// First trade id of an aggTrade (`f`), and of OKX' `trades` (`tradeId` - `count` + 1).
     pub first_id: Option<u64>,
     /// Id of an aggTrade (`a`).
     pub agg_id: Option<u64>,
     /// Trade id inside a Coinbase ticker, whose `id` is its sequence.
     pub trade_id: Option<u64>,
-    /// Coinbase's `sequence`.
+    /// Coinbase's `sequence`, OKX' `seqId` of `trades`.
     pub sequence: Option<u64>,
-    /// When it happened as the frame's digits say (Coinbase `time`, Binance `T`), ns since the epoch; `null` in a bookTicker.
+    /// When it happened as the frame's digits say (Coinbase `time`, Binance `T`, Kraken `timestamp`, OKX `ts`, Bitfinex `MTS`),
+    /// ns since the epoch; `null` in a bookTicker, a Coinbase book snapshot and in Bitfinex' books.
     pub event_ns: Option<u64>,
     /// When the venue says it published it (Binance `E`), ns since the epoch.
     pub publish_ns: Option<u64>,
@@ -102,10 +103,27 @@ pub struct MessageEntry {
     pub maker_order_id: Option<String>,
     /// Coinbase's order id of the taker.
     pub taker_order_id: Option<String>,
-    /// Whether it tells of the past because somebody subscribed: a first `ticker` or a `last_match`.
+    /// Whether it tells of the past because somebody subscribed: a first `ticker`, a `last_match`, the trades and the book of a
+    /// snapshot.
     pub snapshot: bool,
+    /// Whether the venue's REST service shows it: a trade of the simulated market that no fault hides. The service forgets all
+    /// but the newest trades ([`HISTORY_TRADES`](crate::HISTORY_TRADES)).
+    #[serde(default)]
+    pub rest: bool,
+    /// Number of the first line of the frame it was sent in: a frame with several trades has a line for each.
+    #[serde(default)]
+    pub frame: u64,
     /// Ids of the connections it was handed to; empty when nobody was subscribed. See [`settle`].
     pub connections: Vec<u64>,
+    /// The connections' own counts of the frame (Bitfinex' SEQ_ALL), beside `connections`; empty elsewhere.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub socket_seqs: Vec<u64>,
+    /// Connections that were subscribed and did not get it, or not so that it can be understood, because of a fault.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub withheld: Vec<u64>,
+    /// The fault that befell it, by its name on the command line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fault: Option<Cow<'static, str>>,
 }
 
 impl MessageEntry {
@@ -135,7 +153,12 @@ impl MessageEntry {
             maker_order_id: None,
             taker_order_id: None,
             snapshot: false,
+            rest: kind == MessageKind::Trade,
+            frame: 0,
             connections: Vec::new(),
+            socket_seqs: Vec::new(),
+            withheld: Vec::new(),
+            fault: None,
         }
     }
 }
@@ -156,6 +179,14 @@ pub enum ControlMessage {
     SlowConsumer,
     /// The messages `seqs` name the connection among theirs but are not known to have reached its socket.
     Undelivered,
+    /// A fault began; `reason` is its text form. A fault of a whole venue names connection 0.
+    Fault,
+    /// A fault is over: it was lifted, its time ended, or it was used up.
+    FaultEnd,
+    /// A handshake or a REST request was turned down by a fault or by a limit on its address; `reason` says which.
+    Refused,
+    /// An announcement was sent: of the end of the connection, of maintenance or of its end; `reason` is the frame.
+    Notice,
 }
 
 /// Marks control lines in the file.
@@ -175,14 +206,14 @@ pub struct ControlEntry {
     pub message: ControlMessage,
     /// At which venue.
     pub venue: VenueKind,
-    /// To which connection; ids are unique over all venues.
+    /// To which connection; ids are unique over all venues and begin with 1.
     pub connection: u64,
     /// Market clock, ns since the epoch.
     pub at_ns: u64,
     /// Why, where there is a why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// Of (un)subscribe: `channel:product` at Coinbase, stream names at Binance.
+    /// Of (un)subscribe: stream names at Binance, `channel:symbol` elsewhere.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub topics: Vec<String>,
     /// Of `undelivered`: how many messages.
@@ -235,7 +266,11 @@ pub fn settle(entries: &[Entry]) -> Vec<MessageEntry> {
     let mut messages: Vec<MessageEntry> = entries.iter().filter_map(Entry::message).cloned().collect();
     for message in &mut messages {
         if let Some(lost_by) = lost.get(&message.seq) {
-            message.connections.retain(|connection| !lost_by.contains(connection));
+            let kept: Vec<bool> = message.connections.iter().map(|held| !lost_by.contains(held)).collect();
+            let mut keeps = kept.iter();
+            message.connections.retain(|_| keeps.next().copied().unwrap_or(true));
+            let mut keeps = kept.iter();
+            message.socket_seqs.retain(|_| keeps.next().copied().unwrap_or(true));
         }
     }
     messages

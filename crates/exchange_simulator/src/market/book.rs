@@ -1,6 +1,7 @@
 //! One symbol's market: a price that walks on the tick grid, the quote around it, the trades it made.
 
 use std::collections::VecDeque;
+use std::ops::RangeInclusive;
 
 use rand::Rng;
 use rand::rngs::StdRng;
@@ -8,6 +9,7 @@ use uuid::Builder;
 
 use crate::decimal::Decimal;
 use crate::ledger::Side;
+use crate::market::depth::Depth;
 use crate::market::instrument::Instrument;
 use crate::market::trade::{Quote, Trade};
 
@@ -33,16 +35,45 @@ pub(crate) struct Book {
     origin: u64,
     mid: u64,
     quote: Quote,
+    /// Whether the last move of the quote changed the price of either side, and not only amounts.
+    price_moved: bool,
+    depth: Depth,
     next_trade_id: u64,
     next_agg_id: u64,
     sequence: u64,
     stats: DayStats,
     history: VecDeque<Trade>,
+    /// Time of the last trade.
+    last_us: u64,
+}
+
+/// How a venue numbers its trades.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ids {
+    /// Contiguous per symbol.
+    PerSymbol,
+    /// Rising over all symbols, with skips.
+    Global {
+        /// The last one given out.
+        last: u64,
+    },
+}
+
+/// What a book is opened with, besides its instrument.
+pub(crate) struct Setup<'a> {
+    /// µs since the epoch.
+    pub(crate) now_us: u64,
+    /// How deep the kept book is on each side; 0 for none.
+    pub(crate) levels: usize,
+    pub(crate) ids: &'a mut Ids,
+    pub(crate) rng: &'a mut StdRng,
 }
 
 impl Book {
     /// A market with one trade already behind it, made between 1 s and 30 s before `now_us`.
-    pub(crate) fn open(instrument: Instrument, now_us: u64, rng: &mut StdRng) -> Self {
+    pub(crate) fn open(instrument: Instrument, setup: &mut Setup<'_>) -> Self {
+        let Setup { now_us, levels, ids, rng } = setup;
+        let now_us = *now_us;
         let origin = to_units(instrument.start_price, instrument.price_scale).max(MIN_TICKS);
         let zero = Decimal::new(0, 0);
         let mut book = Self {
@@ -55,16 +86,20 @@ impl Book {
                 bid_size: zero,
                 ask: zero,
                 ask_size: zero,
+                time_us: now_us,
             },
+            price_moved: true,
+            depth: Depth::new(*levels),
             next_trade_id: rng.random_range(10_000..100_000_000),
             next_agg_id: rng.random_range(10_000..50_000_000),
             sequence: rng.random_range(1_000_000..10_000_000_000),
             stats: DayStats { open: origin, high: origin, low: origin, volume: 0 },
             history: VecDeque::new(),
+            last_us: 0,
         };
-        book.move_quote(rng);
+        book.move_quote(now_us, rng);
         let age_us = rng.random_range(1_000_000..30_000_000);
-        book.take(now_us.saturating_sub(age_us), 1, rng);
+        book.take(now_us.saturating_sub(age_us), 1, ids, rng);
         book
     }
 
@@ -84,36 +119,67 @@ impl Book {
         self.stats
     }
 
-    /// The trades it remembers, oldest first, ids without holes; never empty.
+    /// The trades it remembers, oldest first, ids rising; never empty.
     pub(crate) fn history(&self) -> &VecDeque<Trade> {
         &self.history
     }
 
+    /// The remembered trades that the venue still shows, oldest first.
+    pub(crate) fn shown(&self) -> impl DoubleEndedIterator<Item = &Trade> {
+        self.history.iter().filter(|trade| !trade.hidden)
+    }
+
+    /// Keeps the trades of these ids out of REST answers and snapshots from now on.
+    pub(crate) fn hide(&mut self, ids: RangeInclusive<u64>) {
+        self.history.iter_mut().rev().filter(|trade| ids.contains(&trade.id)).for_each(|trade| trade.hidden = true);
+    }
+
+    /// Levels behind the quote; empty unless the venue publishes them.
+    pub(crate) fn depth(&self) -> &Depth {
+        &self.depth
+    }
+
+    /// Whether the last move of the quote changed a price, and not only amounts.
+    pub(crate) fn price_moved(&self) -> bool {
+        self.price_moved
+    }
+
+    /// Lets times start anew: after the venue's clock was set, they may be before those of earlier trades.
+    pub(crate) fn forget_time(&mut self) {
+        self.last_us = 0;
+    }
+
     /// Lets the price walk one step and sets a new quote around it.
-    pub(crate) fn move_quote(&mut self, rng: &mut StdRng) -> Quote {
+    pub(crate) fn move_quote(&mut self, now_us: u64, rng: &mut StdRng) -> Quote {
         let span = (self.mid / 10_000).max(1);
         // The farther from where it began, the likelier the way back: a long run neither starves nor explodes.
         let drift = (self.mid as f64 - self.origin as f64) / self.origin as f64;
         let up = rng.random_bool((0.5 - 0.5 * drift).clamp(0.05, 0.95));
         let step = rng.random_range(0..=span);
         self.mid = if up { self.mid + step } else { self.mid.saturating_sub(step) }.max(MIN_TICKS);
+        // Half a span and the fills of one order still fit in above.
+        self.mid = self.mid.min(self.instrument.max_ticks.saturating_sub(span + 8));
         let bid = self.mid - 1 - rng.random_range(0..=span / 2);
         let ask = self.mid + rng.random_range(0..=span / 2);
+        let before = self.quote;
         self.quote = Quote {
             update_id: self.quote.update_id + rng.random_range(1..=4),
             bid: self.price(bid),
             bid_size: self.random_size(rng),
             ask: self.price(ask),
             ask_size: self.random_size(rng),
+            time_us: now_us,
         };
+        self.price_moved = (before.bid, before.ask) != (self.quote.bid, self.quote.ask);
+        self.depth.follow(&self.quote, &self.instrument);
         self.quote
     }
 
     /// Lets a taker order of `fills` fills (≥ 1) happen at `now_us`. All fills get one time, which is never before the
     /// symbol's last and never after `now_us` unless the clock was set back.
-    pub(crate) fn take(&mut self, now_us: u64, fills: u64, rng: &mut StdRng) -> Vec<Trade> {
-        let last_us = self.history.back().map_or(0, |trade| trade.time_us);
-        let time_us = now_us.saturating_sub(rng.random_range(0..1_500)).max(last_us);
+    pub(crate) fn take(&mut self, now_us: u64, fills: u64, ids: &mut Ids, rng: &mut StdRng) -> Vec<Trade> {
+        let time_us = now_us.saturating_sub(rng.random_range(0..1_500)).max(self.last_us);
+        self.last_us = time_us;
         let taker = if rng.random_bool(0.5) { Side::Buy } else { Side::Sell };
         let taker_order = random_uuid(rng);
         let mut ticks = match taker {
@@ -130,8 +196,15 @@ impl Book {
                 self.next_agg_id += 1;
             }
             self.sequence += rng.random_range(1..=60);
+            let id = match ids {
+                Ids::PerSymbol => self.next_trade_id,
+                Ids::Global { last } => {
+                    *last += rng.random_range(1..=3);
+                    *last
+                }
+            };
             let trade = Trade {
-                id: self.next_trade_id,
+                id,
                 agg_id: self.next_agg_id,
                 sequence: self.sequence,
                 price: self.price(ticks),
@@ -141,6 +214,7 @@ impl Book {
                 publish_us: now_us.max(time_us),
                 maker_order: random_uuid(rng),
                 taker_order,
+                hidden: false,
             };
             self.next_trade_id += 1;
             self.remember(&trade);

@@ -15,6 +15,8 @@ pub(crate) struct Instrument {
     pub(crate) size_scale: u8,
     /// Where the walk begins, in units of the quote currency.
     pub(crate) start_price: f64,
+    /// Prices never walk above this many ticks.
+    pub(crate) max_ticks: u64,
 }
 
 /// A row of the table: base, price to start from, then price and size decimals at Coinbase and at Binance.

@@ -24,6 +24,8 @@ pub(crate) struct Trade {
     pub(crate) publish_us: u64,
     pub(crate) maker_order: Uuid,
     pub(crate) taker_order: Uuid,
+    /// A fault keeps it out of REST answers and snapshots.
+    pub(crate) hidden: bool,
 }
 
 /// The best bid and ask with the amounts offered there; bid < ask.
@@ -35,6 +37,8 @@ pub(crate) struct Quote {
     pub(crate) bid_size: Decimal,
     pub(crate) ask: Decimal,
     pub(crate) ask_size: Decimal,
+    /// When it became the best, µs since the epoch.
+    pub(crate) time_us: u64,
 }
 
 /// What one move of the market brought for one symbol.

@@ -117,6 +117,7 @@ fn parse(path: &Path, text: &str) -> Result<Capture> {
                 let read = match venue {
                     VenueKind::Coinbase => coinbase::read(at, frame, &value),
                     VenueKind::Binance => binance::read(at, frame, &value).map_err(|error| fail(error.to_string()))?,
+                    other => return Err(fail(format!("captures of {other} are not replayed"))),
                 };
                 let Some(mut captured) = read else { continue };
                 if let Some(symbol) = &captured.entry.symbol {

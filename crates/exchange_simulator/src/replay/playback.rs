@@ -7,6 +7,7 @@ use tokio::time::Instant;
 use super::CapturedFrame;
 use crate::exchange::{Exchange, Tape};
 use crate::hub::{Outgoing, Signals};
+use crate::ledger::{Delivery, MessageEntry};
 
 /// Playing begins when a connection has not subscribed to more for this long, so that nothing it wants is missed.
 const SETTLE: Duration = Duration::from_millis(200);
@@ -31,11 +32,13 @@ pub(crate) async fn play(exchange: &Exchange, id: u64, signals: &Signals) {
             None => return,
             Some(None) => (),
             Some(Some(form)) => {
-                let deliver = |seq| {
-                    permit.send(Outgoing { text: frame.text(form), seq: Some(seq) });
-                    vec![id]
+                let deliver = |seqs| {
+                    permit.send(Outgoing { text: frame.text(form), seqs, ping: false });
+                    Delivery { connections: vec![id], ..Delivery::default() }
                 };
-                exchange.ledger().message(|| frame.entry.clone(), deliver);
+                // No REST service of a replay has its trades.
+                let entry = || vec![MessageEntry { rest: false, ..frame.entry.clone() }];
+                exchange.ledger().message(1, entry, deliver);
             }
         }
     }

@@ -5,14 +5,15 @@ mod message;
 mod rest;
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use percent_encoding::percent_decode_str;
 
 use crate::config::Limits;
 use crate::frame::Form;
-use crate::market::{Book, Happening, Market};
+use crate::market::{Book, Habits, Happening, Ids, Market};
 use crate::rest::{RestAnswer, RestRequest};
-use crate::venue::{Emit, Policy, Protocol, Reaction, Refusal, Session, Target};
+use crate::venue::{Command, Emit, Notice, Policy, Protocol, Reaction, Refusal, Session, Target};
 
 use message::{AggTradeFrame, BookTickerFrame, TradeFrame};
 
@@ -21,6 +22,12 @@ const MAX_STREAMS: usize = 1_024;
 
 /// Most messages a client may send in a second, pings and pongs included.
 const INCOMING_PER_SECOND: usize = 5;
+
+/// Connection attempts of one address.
+const CONNECTS: (usize, Duration) = (300, Duration::from_secs(300));
+
+/// REST requests of one address: a weight of 6,000 a minute, and a page of trades weighs 25.
+const REQUESTS: (usize, Duration) = (6_000 / 25, Duration::from_secs(60));
 
 /// Seven of ten moves are quote changes, three are taker orders.
 const QUOTE_PERCENT: u32 = 70;
@@ -54,6 +61,9 @@ impl Protocol for Binance {
             ping_every: Some(limits.ping_interval),
             pong_within: Some(limits.pong_timeout),
             incoming_per_second: Some(INCOMING_PER_SECOND),
+            lifetime: Some(limits.connection_lifetime),
+            connects: limits.per_address.then_some(CONNECTS),
+            requests: limits.per_address.then_some(REQUESTS),
             ..Policy::default()
         }
     }
@@ -68,25 +78,34 @@ impl Protocol for Binance {
         } else if let Some(streams) = path.strip_prefix("/ws/") {
             topics = named_streams(streams);
         } else {
-            return Err(Refusal { status: 404, text: "the streams are at /ws and /stream" });
+            return Err(Refusal::new(404, "the streams are at /ws and /stream"));
         }
         for parameter in target.query.split('&') {
             match parameter.split_once('=') {
                 Some(("timeUnit", "MICROSECOND" | "microsecond")) => form.micros = true,
                 Some(("timeUnit", "MILLISECOND" | "millisecond")) => form.micros = false,
-                Some(("timeUnit", _)) => return Err(Refusal { status: 400, text: "unknown timeUnit" }),
+                Some(("timeUnit", _)) => return Err(Refusal::new(400, "unknown timeUnit")),
                 Some(("streams", streams)) if form.wrapped => topics = named_streams(streams),
                 _ => (),
             }
         }
         if topics.len() > MAX_STREAMS {
-            return Err(Refusal { status: 400, text: "more than 1024 streams" });
+            return Err(Refusal::new(400, "more than 1024 streams"));
         }
-        Ok(Session { topics, form })
+        Ok(Session { topics, form, ..Session::default() })
     }
 
-    fn receive(&self, session: &mut Session, text: &str) -> Reaction {
-        command::receive(session, text)
+    fn receive(&self, session: &mut Session, command: &Command<'_>) -> Reaction {
+        let mut reaction = command::receive(session, command.text);
+        // A symbol the venue does not know is acknowledged, and silent.
+        for topic in &reaction.added {
+            let symbol = topic.split_once('@').map_or_else(String::new, |(symbol, _)| symbol.to_uppercase());
+            if command.refused.has(&symbol) {
+                session.muted.insert(topic.clone(), "bad-symbol");
+                reaction.struck = true;
+            }
+        }
+        reaction
     }
 
     fn publish(&self, book: &Book, happening: &Happening, emit: Emit<'_>) {
@@ -114,8 +133,28 @@ impl Protocol for Binance {
         rest::answer(&self.symbols, request, market)
     }
 
-    fn quote_percent(&self) -> u32 {
-        QUOTE_PERCENT
+    fn notice(&self, notice: Notice, session: &Session, now_us: u64) -> Option<String> {
+        if notice != Notice::End {
+            return None;
+        }
+        let time = if session.form.micros { now_us } else { now_us / 1_000 };
+        let data = format!(r#"{{"e":"serverShutdown","E":{time}}}"#);
+        Some(if session.form.wrapped { format!(r#"{{"stream":"!serverShutdown","data":{data}}}"#) } else { data })
+    }
+
+    fn concerns(&self, topic: &str, symbol: &str) -> bool {
+        topic.split_once('@').is_some_and(|(about, _)| about == symbol.to_lowercase())
+    }
+
+    fn throttled(&self) -> RestAnswer {
+        let body = serde_json::json!({"code": -1003, "msg": "Too many requests."});
+        let mut answer = RestAnswer::json(429, &body);
+        answer.headers.push(("retry-after", REQUESTS.1.as_secs().to_string()));
+        answer
+    }
+
+    fn habits(&self) -> Habits {
+        Habits { quote_percent: QUOTE_PERCENT, ids: Ids::PerSymbol, levels: 0 }
     }
 }
 

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use exchange_simulator::read_ledger;
+use exchange_simulator::{ControlMessage, read_ledger};
 
 use crate::client::DEADLINE;
 
@@ -43,6 +43,11 @@ fn bad_arguments_name_the_flag_and_exit_with_64() {
         (&["--tls-cert", "a.pem"], "--tls-key"),
         (&["--ledger", "/nowhere/at/all"], "--ledger"),
         (&["--unknown"], "--unknown"),
+        (&["--fault", "gasp"], "--fault"),
+        (&["--fault", "gap@okx"], "no running venue has such a thing"),
+        (&["--fault", "stall:symbol=NOPE-USD"], "no running venue has such a thing"),
+        (&["--fault", "gap:rest=perhaps"], "rest=perhaps"),
+        (&["--idle-timeout", "0s"], "--idle-timeout"),
         (&["replay"], "FILE"),
         (&["replay", "/dev/null"], "/dev/null:1"),
         (&["replay", "/nowhere/at/all"], "/nowhere/at/all"),
@@ -60,7 +65,10 @@ fn help_has_examples_and_succeeds() {
     for arguments in [&["--help"][..], &["run", "--help"], &["--version"]] {
         assert_eq!(run(arguments).status.code(), Some(0), "{arguments:?}");
     }
-    assert!(String::from_utf8(run(&["--help"]).stdout).unwrap().contains("Examples:"));
+    let help = String::from_utf8(run(&["run", "--help"]).stdout).unwrap();
+    for words in ["Examples:", "reset@binance:after=5s", "bad-symbol:batch=no", "bitfinex"] {
+        assert!(help.contains(words), "{words}");
+    }
 }
 
 #[test]
@@ -101,6 +109,30 @@ fn prints_the_configuration_and_ends_by_itself() {
     let yaml = String::from_utf8(output.stdout).unwrap();
     assert!(yaml.starts_with("exchanges:\n  binance:\n    ws_url: \"ws://127.0.0.1:"), "{yaml}");
     assert!(!yaml.contains("coinbase"));
+}
+
+#[test]
+fn faults_of_the_command_line_happen_at_their_time_and_stand_in_the_ledger() {
+    let directory = tempfile::tempdir().unwrap();
+    let ledger = directory.path().join("ledger.jsonl");
+    let venues = "coinbase,binance,kraken,okx,bitfinex";
+    let faults = ["reset@binance:after=50ms", "clock-skew@okx:by=-3s,at=5,for=100ms", "slow-rest"];
+    let mut arguments = vec!["run", "--exchanges", venues, "--duration", "600ms", "--ledger", ledger.to_str().unwrap()];
+    faults.iter().for_each(|fault| arguments.extend(["--fault", fault]));
+    assert_eq!(run(&arguments).status.code(), Some(0));
+    let entries = read_ledger(&ledger).unwrap();
+    let told = |message: ControlMessage, reason: &str| {
+        let controls = entries.iter().filter_map(|entry| entry.control());
+        controls.filter(|entry| entry.message == message && entry.reason.as_deref() == Some(reason)).count()
+    };
+    assert_eq!(told(ControlMessage::Fault, "reset@binance:refuse=0s,after=50ms"), 1);
+    assert_eq!(told(ControlMessage::Fault, "slow-rest:delay=1s"), 5, "at every venue");
+    for message in [ControlMessage::Fault, ControlMessage::FaultEnd] {
+        assert_eq!(told(message, "clock-skew@okx:by=-3s,at=5,for=100ms"), 1);
+    }
+    let venues: std::collections::BTreeSet<_> =
+        entries.iter().filter_map(|entry| entry.message()).map(|entry| entry.venue).collect();
+    assert_eq!(venues.len(), 5);
 }
 
 #[test]

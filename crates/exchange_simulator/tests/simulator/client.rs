@@ -89,6 +89,16 @@ impl Client {
         frames
     }
 
+    /// How many pings came since this was last asked.
+    pub(crate) fn take_pings(&mut self) -> usize {
+        std::mem::take(&mut self.pings).len()
+    }
+
+    /// Lets a connection that has ended do its part: the library writes the answer to a Close frame while it is read on.
+    pub(crate) async fn drain(&mut self) {
+        while let Some(Ok(_)) = self.socket.next().await {}
+    }
+
     /// Everything until the connection ends, and how it did.
     pub(crate) async fn rest(mut self) -> (Vec<String>, End) {
         let mut frames = Vec::new();
@@ -96,8 +106,7 @@ impl Client {
             match self.take().await {
                 Ok(frame) => frames.push(frame),
                 Err(end) => {
-                    // The library writes the answer to a Close frame while it is read on.
-                    while let Some(Ok(_)) = self.socket.next().await {}
+                    self.drain().await;
                     return (frames, end);
                 }
             }

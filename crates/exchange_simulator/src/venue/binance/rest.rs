@@ -92,12 +92,12 @@ fn trades(
         return Err((-1130, "Data sent for parameter 'limit' is not valid.".to_owned()));
     }
     let Some(book) = market.and_then(|market| market.book(symbol)) else { return Ok(json!([])) };
-    let history = book.history();
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     let start = match from_id {
-        Some(from_id) => history.partition_point(|trade| trade.id < from_id),
-        None => history.len().saturating_sub(limit),
+        Some(_) => 0,
+        None => book.shown().count().saturating_sub(limit),
     };
+    let from_id = from_id.unwrap_or(0);
     let unit = if request.wants_micros() { 1 } else { 1_000 };
     let row = |trade: &crate::market::Trade| {
         json!({
@@ -110,5 +110,5 @@ fn trades(
             "isBestMatch": true,
         })
     };
-    Ok(history.iter().skip(start).take(limit).map(row).collect())
+    Ok(book.shown().filter(|trade| trade.id >= from_id).skip(start).take(limit).map(row).collect())
 }

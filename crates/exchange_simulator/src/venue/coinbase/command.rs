@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{AUTHENTICATED_CHANNELS, Coinbase, topic};
-use crate::venue::{Reaction, Session};
+use crate::venue::{Reaction, Refused, Session};
 
 #[derive(Deserialize)]
 struct Command {
@@ -44,7 +44,8 @@ impl Channel {
     }
 }
 
-pub(super) fn receive(venue: &Coinbase, session: &mut Session, text: &str) -> Reaction {
+pub(super) fn receive(venue: &Coinbase, session: &mut Session, command: &crate::venue::Command<'_>) -> Reaction {
+    let crate::venue::Command { text, refused, .. } = *command;
     let mut reaction = Reaction::default();
     let command: Command = match serde_json::from_str(text) {
         Ok(command) => command,
@@ -54,7 +55,7 @@ pub(super) fn receive(venue: &Coinbase, session: &mut Session, text: &str) -> Re
         }
     };
     match command.r#type.as_str() {
-        "subscribe" => subscribe(venue, session, &command, &mut reaction),
+        "subscribe" => subscribe(venue, session, &command, refused, &mut reaction),
         "unsubscribe" => unsubscribe(session, &command, &mut reaction),
         other => {
             let reason = format!("{other} is not a valid message type");
@@ -63,11 +64,14 @@ pub(super) fn receive(venue: &Coinbase, session: &mut Session, text: &str) -> Re
         }
     }
     reaction.replies.push(subscriptions(venue, session));
+    reaction.told.clone_from(&reaction.added);
     reaction
 }
 
-fn subscribe(venue: &Coinbase, session: &mut Session, command: &Command, reaction: &mut Reaction) {
+fn subscribe(venue: &Coinbase, session: &mut Session, command: &Command, refused: &Refused, reaction: &mut Reaction) {
     let mut errors = Vec::new();
+    let all = command.product_ids.iter().chain(command.channels.iter().flat_map(Channel::own_products));
+    let spoiled = refused.spoils(all.map(String::as_str));
     if command.channels.is_empty() {
         errors.push("channels must be specified".to_owned());
     }
@@ -85,7 +89,12 @@ fn subscribe(venue: &Coinbase, session: &mut Session, command: &Command, reactio
         let mut named = 0;
         for product in products {
             named += 1;
-            if !venue.products.contains(product) {
+            if venue.products.contains(product) && refused.has(product) {
+                reaction.struck = true;
+                errors.push(format!("{product} is delisted"));
+            } else if spoiled {
+                // Some clients report that one bad product fails the whole request.
+            } else if !venue.products.contains(product) {
                 errors.push(format!("{product} is not a valid product"));
             } else if session.topics.insert(topic(name, product)) {
                 reaction.added.push(topic(name, product));
@@ -141,6 +150,11 @@ fn error_frame(message: &str, reason: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn receive(venue: &Coinbase, session: &mut Session, text: &str) -> Reaction {
+        let command = crate::venue::Command { text, now_us: 0, refused: &Refused::default() };
+        super::receive(venue, session, &command)
+    }
 
     fn check(session: &mut Session, text: &str, expected: &[Value]) -> Reaction {
         let venue = Coinbase::new(&["BTC-USD".into(), "ETH-USD".into()], false);

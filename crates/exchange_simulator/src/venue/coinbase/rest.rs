@@ -70,7 +70,7 @@ fn trades(request: &RestRequest, book: Option<&Book>) -> RestAnswer {
     }
     let page: Vec<_> = book
         .into_iter()
-        .flat_map(|book| book.history().iter().rev())
+        .flat_map(|book| book.shown().rev())
         .filter(|trade| after.is_none_or(|after| trade.id < after) && before.is_none_or(|before| trade.id > before))
         .take(usize::try_from(limit).unwrap_or(usize::MAX))
         .collect();
