@@ -1,0 +1,25 @@
+//! An endpoint as a whole, secured by what an operator writes down and seen from outside.
+
+#![allow(clippy::unwrap_used)] // helpers of tests are tests too
+
+mod attackers;
+#[allow(dead_code)]
+#[path = "../tls/certificates.rs"]
+mod certificates;
+mod child;
+#[allow(dead_code)]
+#[path = "../http/client.rs"]
+mod client;
+mod credentials;
+mod fixture;
+mod flags;
+mod headers;
+mod listeners;
+#[allow(dead_code)]
+#[path = "../tls/peers.rs"]
+mod peers;
+mod program;
+mod reloading;
+mod running;
+mod scraper;
+mod tls;
