@@ -14,6 +14,7 @@ mod credentials;
 mod fixture;
 mod flags;
 mod headers;
+mod layers;
 mod listeners;
 #[allow(dead_code)]
 #[path = "../tls/peers.rs"]
