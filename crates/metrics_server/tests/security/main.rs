@@ -1,6 +1,6 @@
 //! An endpoint as a whole, secured by what an operator writes down and seen from outside.
 
-#![allow(clippy::unwrap_used)] // helpers of tests are tests too
+#![allow(clippy::unwrap_used, clippy::print_stdout)] // helpers of tests are tests too, and print what they measured
 
 mod attackers;
 #[allow(dead_code)]
