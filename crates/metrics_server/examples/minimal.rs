@@ -10,6 +10,8 @@ use clap::Parser;
 use metrics_server::{Endpoint, Exposition, Health, MetricsArgs, Registry, Security};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 
 #[derive(Parser)]
 struct Args {
@@ -19,7 +21,8 @@ struct Args {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    tracing_subscriber::fmt().init();
+    let filter = EnvFilter::builder().with_default_directive(LevelFilter::INFO.into()).from_env_lossy();
+    tracing_subscriber::fmt().with_env_filter(filter).init();
     let args = Args::parse().metrics;
 
     let mut registry = Registry::new();
@@ -43,6 +46,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         loop {
             second.tick().await;
             ticks.with(["wall"]).inc();
+            tracing::trace!("tick");
             clock.beat();
         }
     });

@@ -2,34 +2,48 @@
 //! for supervisors and load balancers.
 //!
 //! The crate knows no business metric. A program registers its own metrics in a [`Registry`], adds the ones every
-//! process has ([`process::register`], [`build_info!`]), and hands the registry to an [`Exposition`]; what it is
-//! able to do right now it reports through a [`Health`]; an [`Endpoint`] serves both.
+//! process has ([`process::register`], [`build_info!`], [`runtime::register`]), and hands the registry to an
+//! [`Exposition`]; what it is able to do right now it reports through a [`Health`]; an [`Endpoint`] serves both, behind
+//! the [`Security`] that [`MetricsArgs`] or a `web-config.yml` describe.
 //!
 //! ```no_run
-//! # async fn run(stop: tokio_util::sync::CancellationToken) -> Result<(), Box<dyn std::error::Error>> {
-//! use metrics_server::{Endpoint, Exposition, Health, ListenAddr, Limits};
+//! # async fn run(args: metrics_server::MetricsArgs, stop: tokio_util::sync::CancellationToken) -> Result<(), Box<dyn std::error::Error>> {
+//! use metrics_server::{Endpoint, Exposition, Health, Registry, Security};
 //! use std::time::Duration;
 //!
-//! let mut registry = prometheus_client::registry::Registry::default();
+//! let mut registry = Registry::new();
+//! let messages = registry.counter("gpu_charts_messages", "Frames received").labels(["exchange"]).register()?;
 //! metrics_server::process::register(&mut registry);
 //! metrics_server::build_info!("gpu_charts").register(&mut registry);
 //!
 //! let health = Health::new("gpu-charts-logger");
 //! let recorder = health.component("recorder", Some(Duration::from_secs(10)));
 //! recorder.ready();
+//! messages.with(["coinbase"]).inc();
 //!
-//! let endpoint = Endpoint::builder(Exposition::new(registry), health.clone())
-//!     .listen("127.0.0.1:9090".parse::<ListenAddr>()?)
-//!     .limits(Limits::default())
-//!     .bind()
-//!     .await?;
-//! endpoint.serve(stop).await?;
+//! let security = Security::start(args.security()?, &mut registry).await?;
+//! let mut endpoint = Endpoint::builder(Exposition::new(registry), health.clone()).security(security);
+//! for address in args.listen(9090)? {
+//!     endpoint = endpoint.listen(address);
+//! }
+//! endpoint.bind().await?.serve(stop).await?;
 //! # Ok(())
 //! # }
 //! ```
 //!
+//! - Numbers: the families of [`Registry`], and prometheus-client's registry beside them, in three [`Format`]s.
+//! - Who sees them: [`Security`] makes TLS and a [`Guard`] of a [`web_config`], and follows its files; [`Reloader`] is
+//!   the part that follows, for other services.
+//! - Where: [`ListenAddr`], within [`Limits`].
+//!
 //! Beside the endpoint there are two pieces for programs that serve HTTP themselves: [`http_serve`], the accept loop
-//! with its limits, and [`HttpMetrics`], the middleware that counts and times requests.
+//! with its limits, and [`HttpMetrics`], the middleware that counts and times requests. The crate's README has the whole
+//! on one page.
+
+/// The example on that page compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
 
 mod args;
 mod auth;

@@ -55,8 +55,8 @@ pub enum ReloadError {
 /// # async fn run(args: metrics_server::MetricsArgs, stop: tokio_util::sync::CancellationToken) -> Result<(), Box<dyn std::error::Error>> {
 /// use metrics_server::{Guard, GuardMetrics, Policy, RELOAD_INTERVAL, ReloadMetrics, Reloader};
 ///
-/// let mut registry = prometheus_client::registry::Registry::default();
-/// let (guard_metrics, reload_metrics) = (GuardMetrics::register(&mut registry), ReloadMetrics::register(&mut registry));
+/// let mut registry = metrics_server::Registry::new();
+/// let (guard_metrics, reload_metrics) = (GuardMetrics::register(&mut registry)?, ReloadMetrics::register(&mut registry)?);
 /// let prepare = |config: &metrics_server::web_config::WebConfig| Ok(Policy::load(config)?);
 /// let (policy, reloader) = Reloader::start(args.security()?, reload_metrics, prepare).await?;
 /// let guard = Guard::new(policy, guard_metrics)?;

@@ -60,20 +60,25 @@ impl Running {
         if output.status.success() { Ok(text(output.stdout)) } else { Err(text(output.stderr)) }
     }
 
-    /// What `openssl s_client` prints of a handshake and a request, whether or not they come to something.
+    /// As [`s_client`].
     pub(crate) async fn s_client(&self, arguments: &[&str]) -> String {
-        let mut client = Command::new("openssl");
-        client.args(["s_client", "-ign_eof", "-connect", &self.address.to_string()]).args(arguments);
-        client.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = client.spawn().unwrap();
-        let mut input = child.stdin.take().unwrap();
-        // A client that failed already does not read this.
-        let request = b"GET /health HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n";
-        let _ = tokio::io::AsyncWriteExt::write_all(&mut input, request).await;
-        let output = within(child.wait_with_output()).await.unwrap();
-        drop(input);
-        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+        s_client(self.address, arguments).await
     }
+}
+
+/// What `openssl s_client` prints of a handshake and a request, whether or not they come to something.
+pub(crate) async fn s_client(address: SocketAddr, arguments: &[&str]) -> String {
+    let mut client = Command::new("openssl");
+    client.args(["s_client", "-ign_eof", "-connect", &address.to_string()]).args(arguments);
+    client.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = client.spawn().unwrap();
+    let mut input = child.stdin.take().unwrap();
+    // A client that failed already does not read this.
+    let request = b"GET /health HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n";
+    let _ = tokio::io::AsyncWriteExt::write_all(&mut input, request).await;
+    let output = within(child.wait_with_output()).await.unwrap();
+    drop(input);
+    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
 }
 
 /// Writes an identity into files, for the programs.
