@@ -5,7 +5,7 @@
 
 use std::{
     fs::{self, File},
-    io::{ErrorKind, Read as _, Write as _},
+    io::{ErrorKind, Read as _, Seek as _, SeekFrom, Write as _},
     path::{Path, PathBuf},
 };
 
@@ -13,7 +13,7 @@ use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
 use crate::{
-    Column, Day, OsDisk, Progress, SealDraft, SeriesId, StoreError, Table, disk,
+    Column, Day, Disk as _, OsDisk, Progress, SealDraft, SeriesId, StoreError, Table, disk,
     layout::{self, FORMAT_FILE},
     recovery::{self, Found},
     seal::{self, Seal},
@@ -88,6 +88,9 @@ pub fn migrate(
         on_progress(&Progress { series: series.clone(), done, total });
         on_day(&migrate_day(&source, &target, series, day, now_ns)?);
     }
+    // The directories above the files; what a power loss takes before this is copied again.
+    let root = File::open(&target).map_err(StoreError::io("open", &target))?;
+    OsDisk.sync(&root).map_err(StoreError::io("sync", &target))?;
     not_ours(&source)
 }
 
@@ -177,7 +180,6 @@ fn seal_copy(
 /// Copies the bytes `from..end` into a file of their own, which appears whole or not at all, and returns their checksum. A
 /// file that is there is compared instead: `None` if it has other bytes.
 fn copy_part(source: &Path, to: &Path, from: u64, end: u64) -> Result<Option<String>, StoreError> {
-    use std::io::{Seek as _, SeekFrom};
     let mut file = File::open(source).map_err(StoreError::io("open", source))?;
     file.seek(SeekFrom::Start(from)).map_err(StoreError::io("read", source))?;
     match File::open(to) {

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use crate::{
-    Day, Disk, Reader, SeriesId, StoreError,
+    Column, Day, Disk, Reader, SeriesId, StoreError,
     disk::{replace, sync_directory},
     layout::{self, DayFile},
     recovery::Found,
@@ -55,6 +55,11 @@ impl Seal {
         Some(text)
     }
 
+    /// Bytes that a column has.
+    pub(crate) fn bytes(&self, column: &Column) -> u64 {
+        self.rows.saturating_mul(column.kind.width() as u64)
+    }
+
     /// Reads a day's marker as it stands; `None` if there is none.
     ///
     /// # Errors
@@ -95,7 +100,7 @@ impl Reader {
         };
         for column in id.table.columns() {
             let length = self.open_column(id, column.name, day)?.map(|(_, length)| length);
-            let sealed = seal.columns.get(column.name).map(|_| seal.rows.saturating_mul(column.kind.width() as u64));
+            let sealed = seal.columns.get(column.name).map(|_| seal.bytes(column));
             if length != sealed {
                 return Ok(None);
             }

@@ -110,7 +110,7 @@ fn audit_seal(look: &Look<'_>, found: &Found, day: &mut DayAudit) -> Result<(), 
             continue;
         };
         // A wrong length was found above, and a checksum says no more.
-        if look.audit.checksums && *length == seal.rows.saturating_mul(column.kind.width() as u64) {
+        if look.audit.checksums && *length == seal.bytes(column) {
             let file = File::open(path).map_err(StoreError::io("open", path))?;
             let (_, checksum) = seal::checksum(&file, path, *length, &mut |_| {})?;
             if checksum != *sealed {
@@ -118,7 +118,8 @@ fn audit_seal(look: &Look<'_>, found: &Found, day: &mut DayAudit) -> Result<(), 
             }
         }
     }
-    let is_sound = day.findings.len() == before;
+    let is_exact = found.columns().iter().all(|(column, _, length)| *length == seal.bytes(column));
+    let is_sound = is_exact && day.findings.len() == before;
     day.seal = if is_sound { SealState::Sealed } else { SealState::Broken };
     Ok(())
 }
