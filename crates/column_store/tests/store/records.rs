@@ -97,7 +97,7 @@ fn records_that_no_reader_should_meet_are_refused() {
         Gap { to_id: None, ..good.clone() },
         Gap { to_id: Some(4), ..good.clone() },
         Gap { to_ns: 0, ..good.clone() },
-        Gap { from_ns: 1, ..good.clone() },
+        Gap { from_ns: 1, ..good },
     ] {
         assert!(store.gap(series, bad.clone()).is_err(), "{bad:?}");
     }
@@ -106,7 +106,7 @@ fn records_that_no_reader_should_meet_are_refused() {
         Covered { to: 4, ..good.clone() },
         Covered { from_ns: DAY_START + 1, ..good.clone() },
         Covered { connection: Some("c".into()), ..good.clone() },
-        Covered { by: Proof::Sequence, ..good.clone() },
+        Covered { by: Proof::Sequence, ..good },
         covered(5, 6, 1),
     ] {
         assert!(store.cover(series, bad.clone()).is_err(), "{bad:?}");
