@@ -88,6 +88,17 @@ impl Journal {
         Ok(())
     }
 
+    /// The day is to be removed: nothing is said of it any more.
+    pub(crate) fn forget(&mut self, day: Day) {
+        for lines in [&mut self.gaps, &mut self.fills, &mut self.pending.fills, &mut self.flushed.fills] {
+            lines.retain(|(of, _)| *of != day);
+        }
+        for claims in [&mut self.pending, &mut self.flushed] {
+            claims.ranges.retain(|range| range.day() != Some(day));
+        }
+        self.ranges.retain(|range| range.day != day);
+    }
+
     /// Whether gaps wait to be written.
     pub(crate) fn has_gaps(&self) -> bool {
         !self.gaps.is_empty()

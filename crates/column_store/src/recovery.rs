@@ -94,7 +94,7 @@ pub(crate) fn proven_rows(
     found: &Found,
 ) -> Result<Option<u64>, StoreError> {
     found.refuse_below(root.join(CHECKPOINT_FILE), noted.unwrap_or(0), |_| true)?;
-    let Some(seal) = Seal::read(directory, day)? else { return Ok(noted) };
+    let Some(seal) = Seal::read_sound(directory, day)? else { return Ok(noted) };
     let is_sealed = |column: &str| seal.columns.contains_key(column);
     found.refuse_below(directory.join(DayFile::Sealed.name(day)), seal.rows, is_sealed)?;
     Ok(noted.max(Some(seal.rows)))

@@ -205,6 +205,7 @@ impl Series {
     /// The day is to be removed: its files are closed and its rows are not noted any more.
     pub(crate) fn forget(&mut self, day: Day) {
         self.days.retain(|buffer| buffer.day != day);
+        self.journal.forget(day);
         self.finished = self.finished.filter(|(finished, _)| *finished != day);
     }
 

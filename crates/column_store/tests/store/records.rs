@@ -272,6 +272,46 @@ fn cut_at_every_byte() {
     }
 }
 
+/// Recovery looks at the days that are being written; a line that was torn on another one is cut by the next append.
+#[test]
+fn a_line_torn_on_another_day_is_cut_before_the_next_one() {
+    let root = tempfile::tempdir().unwrap();
+    let (gaps_path, coverage_path) =
+        (file(root.path(), Table::Trades, GAPS), file(root.path(), Table::Trades, COVERAGE));
+    let mut store = open(root.path());
+    note(&mut store, gap_of(1, 2, DAY_START));
+    cover(&mut store, covered(1, 2, DAY_START));
+    flush(&mut store);
+    store.finish().unwrap();
+    drop(store);
+    for path in [&gaps_path, &coverage_path] {
+        let whole = fs::read(path).unwrap();
+        fs::write(path, [&whole[..], &whole[..9]].concat()).unwrap();
+    }
+    let mut store = open(root.path());
+    assert!(store.recovered().is_empty(), "the series has no rows on that day");
+    note(&mut store, gap_of(3, 4, DAY_START));
+    cover(&mut store, covered(5, 6, DAY_START));
+    flush(&mut store);
+    store.finish().unwrap();
+    assert_eq!((gaps(root.path()).len(), ids(&coverage(root.path()))), (2, vec![(1, 2), (5, 6)]));
+    assert_eq!(fs::read_dir(gaps_path.parent().unwrap()).unwrap().count(), 4, "and what was cut is kept");
+}
+
+/// A disk that never recovers, and a feed that never rests: the newest claims are kept, and not more than memory allows.
+#[test]
+fn claims_that_wait_are_bounded() {
+    let root = tempfile::tempdir().unwrap();
+    let mut store = open(root.path());
+    for i in 0..5_000 {
+        cover(&mut store, covered(i * 10, i * 10 + 1, DAY_START));
+    }
+    flush(&mut store);
+    store.finish().unwrap();
+    let found = ids(&coverage(root.path()));
+    assert_eq!((found.len(), found[4_095]), (4_096, (49_990, 49_991)));
+}
+
 #[test]
 fn damaged_lines_are_counted_and_skipped() {
     let root = tempfile::tempdir().unwrap();

@@ -54,6 +54,11 @@ fn days_before_a_day_go_with_all_their_files() {
     assert_eq!(files_of(root.path(), 0), 12 + 3 + 3);
     let stranger = file(root.path(), Table::Trades, "notes.18.11.96.txt");
     fs::write(&stranger, "").unwrap();
+    // A claim about a day that goes is not written after it.
+    let series = store.series::<TradeRow>("coinbase", "BTC-USD").unwrap();
+    let by = column_store::Proof::Live;
+    let range = column_store::Covered { by, connection: None, from: 8, to: 9, from_ns: DAY_START, to_ns: DAY_START };
+    store.cover(series, range).unwrap();
     let removed = store.remove_days_before(day(2), now(), false).unwrap();
     let found: Vec<_> = removed.iter().map(|removed| (removed.series.to_string(), removed.day)).collect();
     assert_eq!(found, [("coinbase/BTC-USD/TRADES".into(), day(0)), ("coinbase/BTC-USD/TRADES".into(), day(1))]);
@@ -66,6 +71,7 @@ fn days_before_a_day_go_with_all_their_files() {
     append(&mut store, &[trade(DAY_START + 3 * DAY_NS + 1, 4)]);
     flush(&mut store);
     store.finish().unwrap();
+    assert_eq!(files_of(root.path(), 0), 1);
     drop(store);
     drop(Store::open_on_boot(root.path(), Options::default(), "boot-2".into()).unwrap());
     assert_eq!(u64s(&read_all(root.path(), Table::Trades), "id"), [2, 3, 4]);

@@ -202,6 +202,22 @@ fn recovery_refuses_to_cut_a_sealed_day() {
     assert!(Store::open(root.path(), Options::default()).is_err(), "a sealed column that is gone");
 }
 
+/// A marker that nobody understands proves nothing; it is no reason to stop recording.
+#[test]
+fn a_damaged_marker_does_not_keep_the_logger_from_starting() {
+    let (root, store, _) = sealed();
+    drop(store);
+    fs::write(file(root.path(), Table::Trades, MARKER), "{").unwrap();
+    let mut store = open(root.path());
+    assert!(matches!(
+        store.remove_days_before("19.11.96".parse().unwrap(), later(), false),
+        Err(StoreError::Unsealed { .. })
+    ));
+    append(&mut store, &[trade(DAY_START + 1, 3)]);
+    flush(&mut store);
+    assert!(!file(root.path(), Table::Trades, MARKER).exists());
+}
+
 #[test]
 fn a_validator_changes_with_the_rows_and_nothing_else() {
     let (root, mut store, _) = sealed();
