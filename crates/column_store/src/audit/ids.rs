@@ -112,6 +112,16 @@ mod tests {
     }
 
     #[test]
+    fn ranges_that_touch_are_one() {
+        let mut seen = SeenIds::default();
+        for id in [5, 1, 3, 4, 2] {
+            assert!(seen.insert(id));
+        }
+        assert_eq!(seen.ranges.len(), 1);
+        assert_eq!(seen.span(), Some((1, 5)));
+    }
+
+    #[test]
     fn the_largest_id_is_an_id() {
         let mut seen = SeenIds::default();
         assert!(seen.insert(u64::MAX));

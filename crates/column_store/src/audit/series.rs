@@ -201,7 +201,8 @@ impl Pass {
     /// The ids that are recorded as missing, as disjoint rising ranges.
     fn recorded(&self) -> Vec<(u64, u64)> {
         let missing = self.gaps.iter().filter(|(_, gap)| gap.state != GapState::Filled);
-        let mut ranges: Vec<_> = missing.filter_map(|(_, gap)| gap.from_id.zip(gap.to_id)).collect();
+        let ranges = missing.filter_map(|(_, gap)| gap.from_id.zip(gap.to_id));
+        let mut ranges: Vec<_> = ranges.filter(|(from, to)| from <= to).collect();
         ranges.sort_unstable();
         let mut united: Vec<(u64, u64)> = Vec::new();
         for (from, to) in ranges {

@@ -246,7 +246,11 @@ fn missing_and_double_ids_are_found_and_late_ones_are_neither() {
     assert_eq!((totals.missing, totals.damage, totals.is_whole()), (7, 0, false));
     assert_eq!(findings(root.path(), &only(1)), [missing(7, 7, &[(3, 9)])]);
     assert!(findings(root.path(), &only(0)).is_empty());
+    // What came on the next day is not missing, also if only the first day is asked for.
+    let root = recorded(&[&[1, 2, 4], &[3, 5]]);
+    assert!(findings(root.path(), &only(0)).is_empty());
     // Where ids prove nothing.
+    let root = recorded(&[&[1, 2], &[10, 11]]);
     for rule in [IdRule::None, IdRule::Monotonic] {
         assert!(findings(root.path(), &rules(rule)).is_empty());
         assert!(!run(root.path(), &rules(rule)).0[0].is_proven());

@@ -91,6 +91,11 @@ fn today_and_days_that_are_not_sealed_stay() {
     flush(&mut store);
     assert_eq!(store.remove_days_before(day(4), now(), true).unwrap().len(), 4);
     assert!(read_all(root.path(), Table::Trades)[0].1.is_empty());
+    // A row that still belongs to a day that was removed is recorded in new files.
+    append(&mut store, &[trade(DAY_START + 3 * DAY_NS, 6)]);
+    flush(&mut store);
+    assert_eq!(u64s(&read_all(root.path(), Table::Trades), "id"), [6]);
+    assert_eq!(store.remove_days_before(day(4), now(), true).unwrap().len(), 1);
     // A series of which every day was removed goes on, and its checkpoint claims nothing that is gone.
     append(&mut store, &[trade(DAY_START + 4 * DAY_NS, 5)]);
     flush(&mut store);
