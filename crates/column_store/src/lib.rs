@@ -3,6 +3,10 @@
 //! Both sides live here: [`Store`] appends rows and survives crashes and power loss, [`Reader`] finds committed rows by time
 //! while they grow. The rules are written down in `docs/format.md`; [`schema`] is the one list of columns.
 //!
+//! Beside the rows stand the records of a day: what is missing ([`Gap`]), what is proven to be whole ([`Covered`]), and that the
+//! day is over ([`Seal`]). [`verify`] audits a directory, [`repair`] cuts what is torn, [`migrate`] brings the ancestor's
+//! directories under this format, [`Store::remove_days_before`] makes room.
+//!
 //! The crate knows files and nothing else: no async runtime, no HTTP, no metrics, no exchanges.
 
 mod audit;

@@ -310,6 +310,21 @@ fn claims_that_wait_are_bounded() {
     store.finish().unwrap();
     let found = ids(&coverage(root.path()));
     assert_eq!((found.len(), found[4_095]), (4_096, (49_990, 49_991)));
+    // Rows get through, and only the lines do not.
+    let root = tempfile::tempdir().unwrap();
+    let (mut store, disk) = open_logging(root.path());
+    for round in 0..2 {
+        for i in 0..3_000 {
+            cover(&mut store, covered((round * 3_000 + i) * 10, (round * 3_000 + i) * 10 + 1, DAY_START));
+        }
+        flush(&mut store);
+        disk.fail_after(5, true);
+        let error = store.sync().unwrap_err();
+        assert!(error.to_string().contains(COVERAGE), "{error}");
+    }
+    store.finish().unwrap();
+    let found = ids(&coverage(root.path()));
+    assert_eq!((found.len(), found[4_095]), (4_096, (59_990, 59_991)));
 }
 
 #[test]
