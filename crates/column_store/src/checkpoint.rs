@@ -1,15 +1,10 @@
 //! The one file that says which rows are proven to be on disk.
 
-use std::{
-    collections::BTreeMap,
-    fs::{self, File},
-    io::{ErrorKind, Write as _},
-    path::Path,
-};
+use std::{collections::BTreeMap, fs, io::ErrorKind, path::Path};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Day, SeriesId, StoreError, layout::CHECKPOINT_FILE};
+use crate::{Day, Disk, SeriesId, StoreError, disk, layout::CHECKPOINT_FILE};
 
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 
@@ -42,11 +37,11 @@ impl Checkpoint {
     }
 
     /// Durably replaces `{root}/checkpoint`: it is always the old one or the new one.
-    pub(crate) fn write(&self, root: &Path) -> Result<(), StoreError> {
+    pub(crate) fn write(&self, root: &Path, disk: &mut dyn Disk) -> Result<(), StoreError> {
         let path = root.join(CHECKPOINT_FILE);
         let json = serde_json::to_vec(self)
             .map_err(|error| StoreError::Damaged { path: path.clone(), reason: error.to_string() })?;
-        replace(&path, &json)
+        disk::replace(disk, &path, &json)
     }
 
     /// The proven rows of a series, by day.
@@ -59,17 +54,6 @@ impl Checkpoint {
             })
             .collect()
     }
-}
-
-/// Durably replaces a small file: written beside it, synced, renamed, and the rename synced.
-pub(crate) fn replace(path: &Path, content: &[u8]) -> Result<(), StoreError> {
-    let temporary = path.with_extension("tmp");
-    let mut file = File::create(&temporary).map_err(StoreError::io("create", &temporary))?;
-    file.write_all(content).map_err(StoreError::io("write", &temporary))?;
-    file.sync_all().map_err(StoreError::io("sync", &temporary))?;
-    fs::rename(&temporary, path).map_err(StoreError::io("replace", path))?;
-    let directory = path.parent().unwrap_or(Path::new("."));
-    File::open(directory).and_then(|directory| directory.sync_all()).map_err(StoreError::io("sync", directory))
 }
 
 /// Which boot of the machine this is.

@@ -3,6 +3,7 @@
 use std::{fmt, str::FromStr};
 
 use jiff::civil::Date;
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
 const NANOS_PER_DAY: u64 = 86_400 * 1_000_000_000;
 /// 2000-01-01 in days since 1970-01-01: two-digit years in file names mean 2000 to 2099.
@@ -30,6 +31,16 @@ impl Day {
         self.0
     }
 
+    /// When the day begins, ns since the Unix epoch.
+    pub fn start_ns(self) -> u64 {
+        u64::from(self.0) * NANOS_PER_DAY
+    }
+
+    /// When the next day begins, ns since the Unix epoch.
+    pub fn end_ns(self) -> u64 {
+        self.start_ns() + NANOS_PER_DAY
+    }
+
     /// The following day; the last day of 2099 has none.
     pub fn next(self) -> Option<Day> {
         (self.0 < LAST).then(|| Day(self.0 + 1))
@@ -45,6 +56,18 @@ impl fmt::Display for Day {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let date = self.date();
         write!(f, "{:02}.{:02}.{:02}", date.day(), date.month(), date.year() % 100)
+    }
+}
+
+impl Serialize for Day {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Day {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Day, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
     }
 }
 

@@ -1,6 +1,13 @@
 //! The operations on the disk that a test must be able to make fail.
 
-use std::{fs::File, io, os::unix::fs::FileExt, path::Path};
+use std::{
+    fs::{self, File},
+    io,
+    os::unix::fs::FileExt,
+    path::{Path, PathBuf},
+};
+
+use crate::StoreError;
 
 /// What the store asks of the disk when it writes. Production uses [`OsDisk`]; a test wraps it to fail or write short.
 pub trait Disk: Send {
@@ -15,6 +22,31 @@ pub trait Disk: Send {
     /// # Errors
     /// The operating system's.
     fn sync(&mut self, root: &File) -> io::Result<()>;
+
+    /// Makes one file, or one directory's entries, durable.
+    ///
+    /// # Errors
+    /// The operating system's.
+    fn sync_file(&mut self, file: &File, path: &Path) -> io::Result<()> {
+        let _ = path;
+        file.sync_all()
+    }
+
+    /// Removes a file.
+    ///
+    /// # Errors
+    /// The operating system's.
+    fn remove(&mut self, path: &Path) -> io::Result<()> {
+        fs::remove_file(path)
+    }
+
+    /// Gives a file another name in its directory, replacing what had that name.
+    ///
+    /// # Errors
+    /// The operating system's.
+    fn rename(&mut self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::rename(from, to)
+    }
 }
 
 /// The operating system's disk: `pwrite` and `syncfs`.
@@ -29,6 +61,30 @@ impl Disk for OsDisk {
     fn sync(&mut self, root: &File) -> io::Result<()> {
         Ok(rustix::fs::syncfs(root)?)
     }
+}
+
+/// Durably replaces a small file: written beside it, synced, renamed, and the rename synced.
+pub(crate) fn replace(disk: &mut dyn Disk, path: &Path, content: &[u8]) -> Result<(), StoreError> {
+    let temporary = temporary(path);
+    let file = File::create(&temporary).map_err(StoreError::io("create", &temporary))?;
+    write_all_at(disk, &file, &temporary, content, 0).map_err(StoreError::io("write", &temporary))?;
+    disk.sync_file(&file, &temporary).map_err(StoreError::io("sync", &temporary))?;
+    disk.rename(&temporary, path).map_err(StoreError::io("replace", path))?;
+    sync_directory(disk, path)
+}
+
+/// Where a file is made before it gets its name.
+pub(crate) fn temporary(path: &Path) -> PathBuf {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".tmp");
+    path.with_file_name(name)
+}
+
+/// Makes the names in the directory of `path` durable.
+pub(crate) fn sync_directory(disk: &mut dyn Disk, path: &Path) -> Result<(), StoreError> {
+    let directory = path.parent().unwrap_or(Path::new("."));
+    let file = File::open(directory).map_err(StoreError::io("open", directory))?;
+    disk.sync_file(&file, directory).map_err(StoreError::io("sync", directory))
 }
 
 /// Writes all of `bytes` at `offset`, taking up short writes.

@@ -2,6 +2,8 @@
 
 use std::{io, path::PathBuf};
 
+use crate::Day;
+
 /// An error of the store; each names the file it is about.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -84,6 +86,30 @@ pub enum StoreError {
         what: &'static str,
         /// Why not.
         reason: &'static str,
+    },
+    /// A gap or coverage record cannot be a line of its file.
+    #[error("{what} of {series} cannot be recorded: {reason}")]
+    Record {
+        /// What it is, such as "a gap".
+        what: &'static str,
+        /// The series.
+        series: String,
+        /// Why not.
+        reason: &'static str,
+    },
+    /// Days that are not over cannot be removed.
+    #[error("days before {day} cannot be removed: {day} has not begun")]
+    NotOver {
+        /// The first day that was to be kept.
+        day: Day,
+    },
+    /// A day that is not sealed may still be written, or fills may be under way.
+    #[error("{series} of {day} is not sealed, and is only removed if that is forced; nothing was removed")]
+    Unsealed {
+        /// The series.
+        series: String,
+        /// The day.
+        day: Day,
     },
     /// Our clock is outside 2000 to 2099, which file names cannot tell.
     #[error("the clock says {ns} ns since 1970: file names can only tell the years 2000 to 2099")]

@@ -2,6 +2,8 @@
 
 use std::{fmt, fmt::Write as _, path::PathBuf};
 
+use serde::{Serialize, Serializer};
+
 use crate::{Day, StoreError, Table};
 
 /// Names the format's version.
@@ -40,6 +42,13 @@ impl fmt::Display for SeriesId {
     }
 }
 
+/// As it prints: `exchange/symbol/TABLE`.
+impl Serialize for SeriesId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
 /// The name of a column's file on a day.
 pub fn file_name(column: &str, day: Day) -> String {
     format!("{column}.{day}.bin")
@@ -50,6 +59,47 @@ pub fn parse_file_name(name: &str) -> Option<(&str, Day)> {
     let stem = name.strip_suffix(".bin")?;
     let (column, day) = stem.split_at_checked(stem.len().checked_sub(9)?)?;
     Some((column, day.strip_prefix('.')?.parse().ok()?)).filter(|(column, _)| !column.is_empty())
+}
+
+/// The names that files of one day beside its columns begin with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum DayFile {
+    /// What is missing.
+    Gaps,
+    /// What is proven to be whole.
+    Coverage,
+    /// The day is over, and its columns have these checksums.
+    Sealed,
+    /// The day is being removed.
+    Removed,
+}
+
+impl DayFile {
+    const ALL: [DayFile; 4] = [DayFile::Gaps, DayFile::Coverage, DayFile::Sealed, DayFile::Removed];
+
+    const fn parts(self) -> (&'static str, &'static str) {
+        match self {
+            DayFile::Gaps => ("gaps", "jsonl"),
+            DayFile::Coverage => ("coverage", "jsonl"),
+            DayFile::Sealed => ("sealed", "json"),
+            DayFile::Removed => ("removed", "json"),
+        }
+    }
+
+    /// The file's name on a day.
+    pub(crate) fn name(self, day: Day) -> String {
+        let (stem, extension) = self.parts();
+        format!("{stem}.{day}.{extension}")
+    }
+
+    /// Which of them a file name is, and of which day.
+    pub(crate) fn parse(name: &str) -> Option<(DayFile, Day)> {
+        DayFile::ALL.into_iter().find_map(|file| {
+            let (stem, extension) = file.parts();
+            let day = name.strip_prefix(stem)?.strip_prefix('.')?.strip_suffix(extension)?.strip_suffix('.')?;
+            Some((file, day.parse().ok()?))
+        })
+    }
 }
 
 /// The directory name of a venue's symbol: `/` becomes `_`, a literal `_` and other unusual bytes are percent-encoded.

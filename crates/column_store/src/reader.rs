@@ -14,7 +14,7 @@ use crate::{Column, Day, SeriesId, StoreError, beneath, layout, recovery, store}
 /// A data directory, open for reading; any number of readers may stand beside one writer.
 #[derive(Debug)]
 pub struct Reader {
-    root: PathBuf,
+    pub(crate) root: PathBuf,
     root_file: File,
 }
 
@@ -169,13 +169,17 @@ impl Reader {
         Ok(())
     }
 
-    fn open_column(&self, id: &SeriesId, column: &str, day: Day) -> Result<Option<(File, u64)>, StoreError> {
+    pub(crate) fn open_column(&self, id: &SeriesId, column: &str, day: Day) -> Result<Option<(File, u64)>, StoreError> {
         let path = id.path().join(layout::file_name(column, day));
-        match beneath::open(&self.root_file, &path) {
-            Ok(file) => {
-                let length = file.metadata().map_err(StoreError::io("look at", &path))?.len();
-                Ok(Some((file, length)))
-            }
+        let Some(file) = self.open_beneath(&path)? else { return Ok(None) };
+        let length = file.metadata().map_err(StoreError::io("look at", &path))?.len();
+        Ok(Some((file, length)))
+    }
+
+    /// Opens a file of the data directory; `None` if it is not there.
+    pub(crate) fn open_beneath(&self, path: &Path) -> Result<Option<File>, StoreError> {
+        match beneath::open(&self.root_file, path) {
+            Ok(file) => Ok(Some(file)),
             Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(None),
             Err(error) => Err(StoreError::io("open", path)(error)),
         }

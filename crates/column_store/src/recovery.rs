@@ -9,25 +9,29 @@ use std::{
     time::UNIX_EPOCH,
 };
 
+use serde::Serialize;
+
 use crate::{
-    Column, Day, SeriesId, StoreError, Table,
+    Column, Day, OsDisk, SeriesId, StoreError, Table,
     checkpoint::Checkpoint,
-    layout::{self, CHECKPOINT_FILE},
+    layout::{self, CHECKPOINT_FILE, DayFile},
+    line_file, retention,
+    seal::Seal,
 };
 
 /// One day, ns.
 const DAY_NS: u64 = 86_400 * 1_000_000_000;
 
-/// Bytes that recovery moved out of a column file.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Bytes that recovery moved out of a file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Cut {
-    /// The column file.
+    /// The file.
     pub file: PathBuf,
     /// Where the bytes are now.
     pub kept_in: PathBuf,
     /// How many.
     pub bytes: u64,
-    /// Rows that the file has left.
+    /// Rows that a column file has left; of a file of lines, the bytes.
     pub rows: u64,
 }
 
@@ -44,6 +48,7 @@ pub(crate) fn recover(root: &Path, checkpoint: Option<&Checkpoint>, boot_id: &st
     let mut recovered = Recovered::default();
     for id in series(root)? {
         let directory = root.join(id.path());
+        retention::finish_removals(&directory, &mut OsDisk)?;
         let proven = checkpoint.map(|checkpoint| checkpoint.days(&id)).transpose()?.unwrap_or_default();
         let power_loss = checkpoint.filter(|checkpoint| checkpoint.boot_id != boot_id);
         // A day that had been over for a day when the checkpoint was noted was not being recorded any more: it is whole,
@@ -55,8 +60,7 @@ pub(crate) fn recover(root: &Path, checkpoint: Option<&Checkpoint>, boot_id: &st
         let oldest = proven.keys().next().copied();
         for day in days.into_iter().filter(|day| oldest.is_none_or(|oldest| *day >= oldest)) {
             let found = Found::on_disk(&directory, id.table, day)?;
-            let proven_rows = proven.get(&day).copied();
-            found.refuse_below(root, proven_rows.unwrap_or(0))?;
+            let proven_rows = proven_rows(root, &directory, day, proven.get(&day).copied(), &found)?;
             let rows = match (power_loss, proven_rows) {
                 // The page cache survived: whatever every column has is there.
                 (None, _) => found.rows(),
@@ -69,6 +73,9 @@ pub(crate) fn recover(root: &Path, checkpoint: Option<&Checkpoint>, boot_id: &st
                 (Some(_), None) => found.rows(),
             };
             found.cut(rows, &mut recovered.cuts)?;
+            for file in [DayFile::Gaps, DayFile::Coverage] {
+                recovered.cuts.extend(line_file::cut_torn(&directory.join(file.name(day)))?);
+            }
             if found.missing.is_empty() {
                 recovered.rows.insert(id.to_string(), DayRows::from([(day.to_string(), rows)]));
             }
@@ -77,12 +84,28 @@ pub(crate) fn recover(root: &Path, checkpoint: Option<&Checkpoint>, boot_id: &st
     Ok(recovered)
 }
 
+/// The rows of a day that are proven to be on disk, by the checkpoint or by the day's marker; refuses files that lack some
+/// of them.
+pub(crate) fn proven_rows(
+    root: &Path,
+    directory: &Path,
+    day: Day,
+    noted: Option<u64>,
+    found: &Found,
+) -> Result<Option<u64>, StoreError> {
+    found.refuse_below(root.join(CHECKPOINT_FILE), noted.unwrap_or(0), |_| true)?;
+    let Some(seal) = Seal::read_sound(directory, day)? else { return Ok(noted) };
+    let is_sealed = |column: &str| seal.columns.contains_key(column);
+    found.refuse_below(directory.join(DayFile::Sealed.name(day)), seal.rows, is_sealed)?;
+    Ok(noted.max(Some(seal.rows)))
+}
+
 /// What a day has on disk.
 pub(crate) struct Found {
     /// The columns that exist: path and length in bytes.
     columns: Vec<(&'static Column, PathBuf, u64)>,
-    /// Paths of the columns that do not.
-    missing: Vec<PathBuf>,
+    /// The columns that do not.
+    missing: Vec<(&'static Column, PathBuf)>,
 }
 
 impl Found {
@@ -92,7 +115,7 @@ impl Found {
             let path = directory.join(layout::file_name(column.name, day));
             match fs::metadata(&path) {
                 Ok(metadata) => columns.push((column, path, metadata.len())),
-                Err(error) if error.kind() == ErrorKind::NotFound => missing.push(path),
+                Err(error) if error.kind() == ErrorKind::NotFound => missing.push((column, path)),
                 Err(error) => return Err(StoreError::io("look at", path)(error)),
             }
         }
@@ -101,29 +124,44 @@ impl Found {
 
     /// Committed rows: the minimum over the columns that the day has, `time` among them.
     pub(crate) fn rows(&self) -> u64 {
-        match self.columns.first() {
-            Some((column, ..)) if column.name == "time" => {
-                self.columns.iter().map(|(column, _, length)| length / column.kind.width() as u64).min().unwrap_or(0)
-            }
-            _ => 0,
+        if !self.has_time() {
+            return 0;
         }
+        self.columns.iter().map(|(column, _, length)| length / column.kind.width() as u64).min().unwrap_or(0)
     }
 
-    fn refuse_below(&self, root: &Path, proven: u64) -> Result<(), StoreError> {
+    /// Refuses a day that has fewer than the `proven` rows in one of the columns that `proof`, a file, speaks of.
+    fn refuse_below(&self, proof: PathBuf, proven: u64, speaks_of: impl Fn(&str) -> bool) -> Result<(), StoreError> {
         if proven > 0 && self.columns.is_empty() {
             // The whole day was moved away: nothing is left to be cut down to it.
             return Ok(());
         }
         // A day that is noted has all its columns.
-        let lengths = self.columns.iter().map(|(column, path, length)| (path, length / column.kind.width() as u64));
-        let missing = self.missing.iter().map(|path| (path, 0));
-        match lengths.chain(missing).find(|(_, rows)| *rows < proven) {
+        let lengths =
+            self.columns.iter().map(|(column, path, length)| (column, path, length / column.kind.width() as u64));
+        let missing = self.missing.iter().map(|(column, path)| (column, path, 0));
+        let short = lengths.chain(missing).find(|(column, _, rows)| *rows < proven && speaks_of(column.name));
+        match short {
             None => Ok(()),
-            Some((path, rows)) => {
-                let checkpoint = root.join(CHECKPOINT_FILE);
-                Err(StoreError::BelowCheckpoint { path: path.clone(), rows, proven, checkpoint })
+            Some((_, path, rows)) => {
+                Err(StoreError::BelowCheckpoint { path: path.clone(), rows, proven, checkpoint: proof })
             }
         }
+    }
+
+    /// The columns that exist: path and length in bytes.
+    pub(crate) fn columns(&self) -> &[(&'static Column, PathBuf, u64)] {
+        &self.columns
+    }
+
+    /// The columns that do not, and where they would be.
+    pub(crate) fn missing(&self) -> &[(&'static Column, PathBuf)] {
+        &self.missing
+    }
+
+    /// Whether it is a day at all.
+    pub(crate) fn has_time(&self) -> bool {
+        self.columns.first().is_some_and(|(column, ..)| column.name == "time")
     }
 
     fn newest_write_ns(&self) -> Result<u64, StoreError> {
@@ -151,7 +189,7 @@ impl Found {
 }
 
 /// Moves all bytes of `path` from `keep` on into a new `*.torn` file beside it.
-fn move_tail(path: &Path, keep: u64, rows: u64) -> Result<PathBuf, StoreError> {
+pub(crate) fn move_tail(path: &Path, keep: u64, rows: u64) -> Result<PathBuf, StoreError> {
     let mut file = OpenOptions::new().read(true).write(true).open(path).map_err(StoreError::io("open", path))?;
     let (torn_path, mut torn) = create_torn(path, rows)?;
     file.seek(SeekFrom::Start(keep)).map_err(StoreError::io("read", path))?;
@@ -218,17 +256,30 @@ pub(crate) fn directories(path: &Path) -> Result<Vec<String>, StoreError> {
 
 /// Days of which the series has any column.
 pub(crate) fn days(directory: &Path) -> Result<BTreeSet<Day>, StoreError> {
-    let mut days = BTreeSet::new();
+    let names = names(directory)?;
+    Ok(names.iter().filter_map(|name| layout::parse_file_name(name)).map(|(_, day)| day).collect())
+}
+
+/// Days of which the series has a file of that kind.
+pub(crate) fn day_files(directory: &Path, kind: DayFile) -> Result<BTreeSet<Day>, StoreError> {
+    let names = names(directory)?;
+    Ok(names.iter().filter_map(|name| DayFile::parse(name)).filter(|(of, _)| *of == kind).map(|(_, day)| day).collect())
+}
+
+/// Names of all files in a series' directory, sorted; none if it is not there.
+pub(crate) fn names(directory: &Path) -> Result<Vec<String>, StoreError> {
+    let mut names = Vec::new();
     let entries = match fs::read_dir(directory) {
         Ok(entries) => entries,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(days),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(names),
         Err(error) => return Err(StoreError::io("list", directory)(error)),
     };
     for entry in entries {
         let name = entry.map_err(StoreError::io("list", directory))?.file_name();
-        days.extend(name.to_str().and_then(layout::parse_file_name).map(|(_, day)| day));
+        names.extend(name.into_string().ok());
     }
-    Ok(days)
+    names.sort();
+    Ok(names)
 }
 
 /// Row counts of some days, for a checkpoint.

@@ -80,6 +80,14 @@ impl Table {
         }
     }
 
+    /// The column with the venue's id of each row; 0 where it gave none.
+    pub const fn id_column(self) -> &'static str {
+        match self {
+            Table::Md => "event_id",
+            Table::Trades => "id",
+        }
+    }
+
     /// The column with that name.
     pub fn column(self, name: &str) -> Option<&'static Column> {
         self.columns().iter().find(|column| column.name == name)

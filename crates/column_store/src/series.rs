@@ -9,9 +9,11 @@ use std::{
 
 use crate::{
     Column, Day, Disk, Row, RowTime, SeriesId, StoreError, TimeRule,
-    disk::write_all_at,
+    disk::{self, sync_directory, write_all_at},
+    journal::Journal,
     layout,
     recovery::{self, DayRows, Found},
+    seal,
 };
 
 /// What a flush put into the files of a series.
@@ -35,6 +37,8 @@ pub(crate) struct Series {
     finished: Option<(Day, u64)>,
     /// When it was last flushed, in flushes of the store: the least recently used series gives up its files first.
     pub(crate) used: u64,
+    /// Gaps and coverage on their way to the files.
+    pub(crate) journal: Journal,
 }
 
 struct DayBuffer {
@@ -46,13 +50,18 @@ struct DayBuffer {
     buffers: Vec<Vec<u8>>,
     /// Open files by column; empty while closed.
     files: Vec<File>,
+    /// Whether the day may have a marker that says it is over.
+    may_be_sealed: bool,
+    /// The marker that was removed, and not durably yet.
+    unsealed: Option<PathBuf>,
 }
 
 impl Series {
     pub(crate) fn open<R: Row>(root: &Path, id: SeriesId) -> Result<Series, StoreError> {
         let directory = root.join(id.path());
         let (columns, last, days) = (R::COLUMNS, RowTime(0), VecDeque::new());
-        let mut series = Series { id, directory, columns, last, days, finished: None, used: 0 };
+        let (finished, journal) = (None, Journal::default());
+        let mut series = Series { id, directory, columns, last, days, finished, used: 0, journal };
         if let Some((day, rows)) = series.newest_day()? {
             let cell = |column| -> Result<u64, StoreError> {
                 let bytes = series.read_cells(column, day, rows - 1, 1)?;
@@ -145,6 +154,11 @@ impl Series {
     pub(crate) fn flush(&mut self, disk: &mut dyn Disk) -> (Written, Result<(), StoreError>) {
         let width = self.row_width() as u64;
         let mut total = Written::default();
+        if self.journal.has_gaps()
+            && let Err(error) = self.write_gaps(disk)
+        {
+            return (total, Err(error));
+        }
         while let Some(buffer) = self.days.front_mut() {
             match buffer.flush(&self.directory, &self.id, self.columns, disk) {
                 Ok(rows) => {
@@ -159,7 +173,40 @@ impl Series {
             let given_up = self.days.pop_front();
             self.finished = given_up.and_then(|buffer| Some((buffer.day, buffer.written?))).or(self.finished);
         }
+        self.journal.rows_flushed();
         (total, Ok(()))
+    }
+
+    fn write_gaps(&mut self, disk: &mut dyn Disk) -> Result<(), StoreError> {
+        self.journal.write_gaps(&self.directory, disk)
+    }
+
+    /// Writes what may be said once a sync has proven the rows.
+    pub(crate) fn write_claims(
+        &mut self,
+        now_ns: u64,
+        interval_ns: u64,
+        disk: &mut dyn Disk,
+    ) -> Result<(), StoreError> {
+        self.journal.rows_proven();
+        self.journal.write_claims(&self.directory, &self.id, now_ns, interval_ns, disk)
+    }
+
+    /// Whether rows of the day are not in the files yet.
+    pub(crate) fn is_waiting(&self, day: Day) -> bool {
+        self.days.iter().any(|buffer| buffer.day == day && buffer.pending > 0)
+    }
+
+    /// The day was sealed: a later row unseals it.
+    pub(crate) fn sealed(&mut self, day: Day) {
+        self.days.iter_mut().filter(|buffer| buffer.day == day).for_each(|buffer| buffer.may_be_sealed = true);
+    }
+
+    /// The day is to be removed: its files are closed and its rows are not noted any more.
+    pub(crate) fn forget(&mut self, day: Day) {
+        self.days.retain(|buffer| buffer.day != day);
+        self.journal.forget(day);
+        self.finished = self.finished.filter(|(finished, _)| *finished != day);
     }
 
     /// Rows in the files of the days that are still being written; of the last one, if none of these has any yet.
@@ -172,7 +219,15 @@ impl Series {
 
 impl DayBuffer {
     fn new(day: Day, columns: usize) -> DayBuffer {
-        DayBuffer { day, written: None, pending: 0, buffers: vec![Vec::new(); columns], files: Vec::new() }
+        DayBuffer {
+            day,
+            written: None,
+            pending: 0,
+            buffers: vec![Vec::new(); columns],
+            files: Vec::new(),
+            may_be_sealed: true,
+            unsealed: None,
+        }
     }
 
     fn flush(
@@ -185,6 +240,7 @@ impl DayBuffer {
         if self.pending == 0 {
             return Ok(0);
         }
+        self.unseal(directory, disk)?;
         let new = self.written.is_none();
         let written = match self.written {
             Some(written) => written,
@@ -216,6 +272,19 @@ impl DayBuffer {
         self.written = Some(written + rows);
         self.buffers.iter_mut().for_each(Vec::clear);
         Ok(rows)
+    }
+
+    /// A day that gets another row is not over: its marker is durably gone before the row is written.
+    fn unseal(&mut self, directory: &Path, disk: &mut dyn Disk) -> Result<(), StoreError> {
+        if self.may_be_sealed {
+            self.unsealed = seal::remove(directory, self.day, disk)?.or(self.unsealed.take());
+            self.may_be_sealed = false;
+        }
+        if let Some(path) = &self.unsealed {
+            sync_directory(disk, path)?;
+            self.unsealed = None;
+        }
+        Ok(())
     }
 
     /// Writing on at row × width would fill a file that was cut meanwhile with zeros, so the lengths are checked.
@@ -288,7 +357,7 @@ fn open_columns(
 
 /// Makes a column file of unknowns. It appears whole or not at all: a half-padded column would cut the day.
 fn pad(path: &Path, column: &Column, rows: u64, disk: &mut dyn Disk) -> Result<(), StoreError> {
-    let temporary = path.with_extension("tmp");
+    let temporary = disk::temporary(path);
     let file = File::create(&temporary).map_err(StoreError::io("create", &temporary))?;
     let unknown = column.kind.unknown();
     let mut left = rows;

@@ -6,14 +6,15 @@ use std::{
     io::{Read as _, Seek as _, Write as _},
     marker::PhantomData,
     path::{Path, PathBuf},
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use crate::{
-    Cut, Disk, OsDisk, Row, SeriesId, StoreError, TimeRule, Written,
+    Covered, Cut, Day, Disk, Gap, OsDisk, RemovedDay, Row, SealDraft, Sealing, SeriesId, StoreError, TimeRule, Written,
     checkpoint::{self, Checkpoint},
+    disk,
     layout::{self, FORMAT_FILE, FORMAT_VERSION, LOCK_FILE},
-    recovery,
+    recovery, retention, seal,
     series::Series,
 };
 
@@ -22,14 +23,16 @@ pub struct Options {
     /// Column files kept open at most. A series has up to 17; beyond the limit the least recently flushed series are
     /// closed and opened again when needed.
     pub open_files: usize,
+    /// A range of coverage that grows is written again at most this often.
+    pub coverage_interval: Duration,
     /// The disk.
     pub disk: Box<dyn Disk>,
 }
 
 impl Default for Options {
-    /// 4,096 open files of the operating system's disk.
+    /// 4,096 open files of the operating system's disk, coverage every minute.
     fn default() -> Options {
-        Options { open_files: 4_096, disk: Box::new(OsDisk) }
+        Options { open_files: 4_096, coverage_interval: Duration::from_secs(60), disk: Box::new(OsDisk) }
     }
 }
 
@@ -41,6 +44,7 @@ pub struct Store {
     _lock: File,
     disk: Box<dyn Disk>,
     open_files: usize,
+    coverage_interval_ns: u64,
     boot_id: String,
     series: Vec<Series>,
     index: HashMap<SeriesId, usize>,
@@ -93,6 +97,7 @@ impl Store {
             _lock: lock,
             disk: options.disk,
             open_files: options.open_files,
+            coverage_interval_ns: u64::try_from(options.coverage_interval.as_nanos()).unwrap_or(u64::MAX),
             boot_id,
             series: Vec::new(),
             index: HashMap::new(),
@@ -162,7 +167,55 @@ impl Store {
         Ok(())
     }
 
-    /// Bytes of rows that are not in the files yet.
+    /// Takes note of a gap of the series; [`Gap::exchange`] and [`Gap::symbol`] are filled in. One that is open or lost is
+    /// in its file before any row that is appended from now on; one that is filled is so after the next sync has proven
+    /// the rows that were appended before, the ones that fill it among them.
+    ///
+    /// # Errors
+    /// [`StoreError::Record`] or [`StoreError::Clock`] if it cannot be a line of a file; it is not taken then.
+    pub fn gap<R: Row>(&mut self, handle: SeriesHandle<R>, gap: Gap) -> Result<(), StoreError> {
+        if let Some(series) = self.series.get_mut(handle.index) {
+            let (exchange, symbol) = (series.id.exchange.clone(), series.id.symbol.clone());
+            self.pending_bytes += series.journal.gap(&Gap { exchange, symbol, ..gap }, &series.id)?;
+        }
+        Ok(())
+    }
+
+    /// Takes note that a range of the series is whole with the rows appended so far. It may extend the one before it, and is
+    /// told in the file once a sync has proven these rows, at most every [`Options::coverage_interval`].
+    ///
+    /// # Errors
+    /// [`StoreError::Record`] or [`StoreError::Clock`] if it cannot be a line of a file; it is not taken then.
+    pub fn cover<R: Row>(&mut self, handle: SeriesHandle<R>, range: Covered) -> Result<(), StoreError> {
+        self.series.get_mut(handle.index).map_or(Ok(()), |series| series.journal.cover(range, &series.id))
+    }
+
+    /// Durably marks a day as over, if nothing of it changed since the draft was read. A row that is appended to it later
+    /// removes the mark first.
+    ///
+    /// # Errors
+    /// [`StoreError::Changed`] if rows were added since the draft was read, [`StoreError::SyncFailed`] after a failed
+    /// sync, or what the operating system says; the day is not sealed then.
+    pub fn seal(&mut self, draft: &SealDraft, now_ns: u64) -> Result<Sealing, StoreError> {
+        if self.sync_failed {
+            return Err(StoreError::SyncFailed { path: self.root.clone() });
+        }
+        if !seal::is_over(draft.day, now_ns) {
+            return Ok(Sealing::TooEarly);
+        }
+        let series = self.index.get(&draft.id).and_then(|index| self.series.get_mut(*index));
+        if series.as_ref().is_some_and(|series| series.is_waiting(draft.day)) {
+            return Ok(Sealing::RowsWaiting);
+        }
+        // Also if the marker's writing fails: it may be there all the same.
+        if let Some(series) = series {
+            series.sealed(draft.day);
+        }
+        draft.write(&self.root, now_ns, self.disk.as_mut())?;
+        Ok(Sealing::Sealed)
+    }
+
+    /// Bytes of rows and gaps that are not in the files yet.
     pub fn pending_bytes(&self) -> usize {
         self.pending_bytes
     }
@@ -188,12 +241,18 @@ impl Store {
         let mut first_error = Ok(());
         let mut open = self.open_files();
         for index in 0..self.series.len() {
-            let Some(series) = self.series.get_mut(index).filter(|series| series.pending_rows() > 0) else { continue };
+            let Some(series) = self.series.get_mut(index) else { continue };
+            let gap_bytes = series.journal.gap_bytes();
+            if series.pending_rows() == 0 && gap_bytes == 0 {
+                series.journal.rows_flushed();
+                continue;
+            }
             open -= series.open_files();
             series.used = self.flushes;
             let (written, result) = series.flush(self.disk.as_mut());
-            self.pending_bytes =
-                self.pending_bytes.saturating_sub(usize::try_from(written.bytes).unwrap_or(usize::MAX));
+            let gap_bytes = gap_bytes - series.journal.gap_bytes();
+            let bytes = usize::try_from(written.bytes).unwrap_or(usize::MAX).saturating_add(gap_bytes);
+            self.pending_bytes = self.pending_bytes.saturating_sub(bytes);
             if written.rows > 0 {
                 on_written(&series.id, written);
             }
@@ -224,13 +283,31 @@ impl Store {
         }
     }
 
-    /// Makes every flushed row durable and notes it in the checkpoint: it survives power loss from here on.
+    /// Makes every flushed row durable and notes it in the checkpoint: it survives power loss from here on. What was
+    /// claimed of these rows, coverage and filled gaps, is then written.
     ///
     /// # Errors
-    /// The operating system's; the old checkpoint then still stands. After a failed `syncfs` it stands until the store is
-    /// opened anew ([`StoreError::SyncFailed`]): the kernel may have dropped what it could not write, and does not say so
-    /// twice.
+    /// The operating system's; the old checkpoint then still stands, or what is claimed waits. After a failed `syncfs` it
+    /// stands until the store is opened anew ([`StoreError::SyncFailed`]): the kernel may have dropped what it could not
+    /// write, and does not say so twice.
     pub fn sync(&mut self) -> Result<(), StoreError> {
+        let noted_ns = self.prove()?;
+        self.write_claims(noted_ns, self.coverage_interval_ns)
+    }
+
+    /// Makes everything durable before a stop: the rows that are flushed, and what is claimed of them, also the coverage
+    /// that [`Store::sync`] would write later. Flush first.
+    ///
+    /// # Errors
+    /// As [`Store::sync`].
+    pub fn finish(&mut self) -> Result<(), StoreError> {
+        let noted_ns = self.prove()?;
+        self.write_claims(noted_ns, 0)?;
+        self.prove().map(drop)
+    }
+
+    /// Makes the flushed rows durable, notes them, and returns when they were noted, ns since the Unix epoch.
+    fn prove(&mut self) -> Result<u64, StoreError> {
         if self.sync_failed {
             return Err(StoreError::SyncFailed { path: self.root.clone() });
         }
@@ -247,14 +324,53 @@ impl Store {
             self.sync_failed = true;
             return Err(StoreError::io("sync", &self.root)(error));
         }
-        Checkpoint { boot_id: self.boot_id.clone(), noted_ns, rows: rows.clone() }.write(&self.root)?;
-        self.proven = rows;
-        Ok(())
+        let checkpoint = Checkpoint { boot_id: self.boot_id.clone(), noted_ns, rows };
+        checkpoint.write(&self.root, self.disk.as_mut())?;
+        self.proven = checkpoint.rows;
+        Ok(noted_ns)
+    }
+
+    /// Writes what the last sync allows to be claimed; a series that fails does not keep the others from it.
+    fn write_claims(&mut self, now_ns: u64, interval_ns: u64) -> Result<(), StoreError> {
+        let mut first_error = Ok(());
+        for series in &mut self.series {
+            first_error = first_error.and(series.write_claims(now_ns, interval_ns, self.disk.as_mut()));
+        }
+        first_error
+    }
+
+    /// Removes all days before `day` of every series: columns, gaps, coverage, markers and what recovery cut off. Returns
+    /// what was removed. A removal that a crash cuts short is taken up at the next opening.
+    ///
+    /// # Errors
+    /// [`StoreError::NotOver`] if `day` is in the future, so today is never removed; [`StoreError::Unsealed`] if a day is
+    /// not sealed, before anything is removed, unless `force`; or what the operating system says.
+    pub fn remove_days_before(&mut self, day: Day, now_ns: u64, force: bool) -> Result<Vec<RemovedDay>, StoreError> {
+        let plan = retention::plan(&self.root, day, now_ns, force)?;
+        for (id, day) in &plan {
+            let Some(series) = self.index.get(id).and_then(|index| self.series.get_mut(*index)) else { continue };
+            if series.is_waiting(*day) {
+                return Err(StoreError::Unsealed { series: id.to_string(), day: *day });
+            }
+        }
+        let mut removed = Vec::new();
+        for (id, day) in plan {
+            if let Some(series) = self.index.get(&id).and_then(|index| self.series.get_mut(*index)) {
+                series.forget(day);
+            }
+            if let Some(days) = self.proven.get_mut(&id.to_string()) {
+                days.remove(&day.to_string());
+            }
+            let bytes = retention::remove(&self.root.join(id.path()), day, self.disk.as_mut())?;
+            removed.push(RemovedDay { series: id, day, bytes });
+        }
+        self.proven.retain(|_, days| !days.is_empty());
+        Ok(removed)
     }
 }
 
 /// Takes the lock that keeps a second logger out; the kernel gives it back when the process ends, however it ends.
-fn lock(root: &Path) -> Result<File, StoreError> {
+pub(crate) fn lock(root: &Path) -> Result<File, StoreError> {
     let path = root.join(LOCK_FILE);
     let mut file = OpenOptions::new()
         .read(true)
@@ -291,7 +407,7 @@ pub(crate) fn check_format(root: &Path, create: bool) -> Result<(), StoreError> 
             Err(_) => Err(StoreError::Damaged { path, reason: "it does not hold a version number".to_owned() }),
         },
         Err(error) if error.kind() == std::io::ErrorKind::NotFound && create => {
-            checkpoint::replace(&path, format!("{FORMAT_VERSION}\n").as_bytes())
+            disk::replace(&mut OsDisk, &path, format!("{FORMAT_VERSION}\n").as_bytes())
         }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
         Err(error) => Err(StoreError::io("read", path)(error)),

@@ -1,16 +1,26 @@
 //! The store from outside: real files in temporary directories.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
+mod audit;
 mod crash;
 mod failing_disk;
 mod golden;
 mod layout_rules;
+mod migration;
 mod range;
+mod records;
+mod retention;
+mod seal;
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::Path,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use column_store::{
-    Day, MdKind, MdRow, Options, Reader, Row, Selection, SeriesId, Side, Store, Table, TimeRule, TradeRow,
+    Day, Disk, MdKind, MdRow, Options, OsDisk, Reader, Row, Selection, SeriesId, Side, Store, Table, TimeRule, TradeRow,
 };
 
 /// 2096-11-18 00:00:00 UTC, ns: later than any clock that runs these tests, as rows in the making are.
@@ -103,6 +113,96 @@ fn lengths(root: &Path, table: Table, day: Day) -> Vec<(String, u64)> {
             Some((column.name.to_owned(), length))
         })
         .collect()
+}
+
+/// A file of the series' directory.
+fn file(root: &Path, table: Table, name: &str) -> std::path::PathBuf {
+    root.join(id(table).path()).join(name)
+}
+
+/// A disk that logs what it is asked, and fails from the n-th wish on, as a process that is killed there.
+#[derive(Clone, Default)]
+struct LoggingDisk(Arc<Mutex<DiskLog>>);
+
+#[derive(Default)]
+struct DiskLog {
+    /// Operation and file name.
+    wishes: Vec<(&'static str, String)>,
+    /// How many wishes are still granted; all, if `None`.
+    granted: Option<usize>,
+    /// Whether only one wish fails, and the later ones are granted.
+    fails_once: bool,
+    /// Whether `syncfs` never fails.
+    spares_syncfs: bool,
+}
+
+impl LoggingDisk {
+    fn fail_after(&self, wishes: usize, fails_once: bool) {
+        let mut log = self.0.lock().unwrap();
+        (log.granted, log.fails_once) = (Some(wishes), fails_once);
+        log.wishes.clear();
+    }
+
+    fn wishes(&self) -> Vec<(&'static str, String)> {
+        std::mem::take(&mut self.0.lock().unwrap().wishes)
+    }
+
+    fn ask(&self, wish: &'static str, path: &Path) -> std::io::Result<()> {
+        let mut log = self.0.lock().unwrap();
+        log.wishes.push((wish, path.file_name().unwrap_or_default().to_string_lossy().into_owned()));
+        if log.spares_syncfs && wish == "syncfs" {
+            return Ok(());
+        }
+        match &mut log.granted {
+            Some(0) => {
+                if log.fails_once {
+                    log.granted = None;
+                }
+                Err(std::io::ErrorKind::StorageFull.into())
+            }
+            Some(left) => {
+                *left -= 1;
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+impl Disk for LoggingDisk {
+    fn write_at(&mut self, file: &fs::File, path: &Path, bytes: &[u8], offset: u64) -> std::io::Result<usize> {
+        if let Err(error) = self.ask("write", path) {
+            // A failing write stops short somewhere.
+            OsDisk.write_at(file, path, &bytes[..bytes.len() / 2], offset)?;
+            return Err(error);
+        }
+        OsDisk.write_at(file, path, bytes, offset)
+    }
+
+    fn sync(&mut self, root: &fs::File) -> std::io::Result<()> {
+        self.ask("syncfs", Path::new("root")).and_then(|()| OsDisk.sync(root))
+    }
+
+    fn sync_file(&mut self, file: &fs::File, path: &Path) -> std::io::Result<()> {
+        self.ask("sync", path).and_then(|()| OsDisk.sync_file(file, path))
+    }
+
+    fn remove(&mut self, path: &Path) -> std::io::Result<()> {
+        self.ask("remove", path).and_then(|()| OsDisk.remove(path))
+    }
+
+    fn rename(&mut self, from: &Path, to: &Path) -> std::io::Result<()> {
+        self.ask("rename", to).and_then(|()| OsDisk.rename(from, to))
+    }
+}
+
+/// A store on such a disk, with coverage written at every sync.
+fn open_logging(root: &Path) -> (Store, LoggingDisk) {
+    let disk = LoggingDisk::default();
+    let options = Options { disk: Box::new(disk.clone()), coverage_interval: Duration::ZERO, ..Options::default() };
+    let store = Store::open(root, options).unwrap();
+    disk.wishes();
+    (store, disk)
 }
 
 fn assert_whole_rows(root: &Path, table: Table, day: Day, rows: u64) {
