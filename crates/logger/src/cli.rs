@@ -87,8 +87,8 @@ pub fn invocation(arguments: impl IntoIterator<Item = OsString>) -> Result<Invoc
         let yaml = serde_saphyr::to_string(&config).map_err(|error| format!("logger: {error}"))?;
         return Ok(Invocation::Print(yaml));
     }
+    Security::check(&config.security).map_err(|error| format!("logger: {error}"))?;
     if check_only {
-        Security::check(&config.security).map_err(|error| format!("logger: {error}"))?;
         return Ok(Invocation::Print("the configuration is fine\n".to_owned()));
     }
     Ok(Invocation::Record(Box::new(config)))

@@ -67,8 +67,8 @@ fn wrong_configurations_are_named() {
     refused(&["--metrics-tls-cert", "c.pem"], "{}\n", &["--metrics-tls-cert", "needs --metrics-tls-key"]);
     let both = ["--web-config", "web.yml", "--metrics-user", "prometheus"];
     refused(&both, "{}\n", &["--metrics-user (METRICS_USER) and --web-config", "web.yml"]);
-    refused(&["check-config", "--web-config", "/nowhere.yml"], "{}\n", &["/nowhere.yml"]);
-    refused(&["check-config"], "web_config: /nowhere.yml\n", &["/nowhere.yml"]);
+    refused(&["--web-config", "/nowhere.yml"], "{}\n", &["/nowhere.yml"]);
+    refused(&[], "web_config: /nowhere.yml\n", &["/nowhere.yml"]);
     refused(&["--frobnicate"], "{}\n", &["--frobnicate"]);
 }
 

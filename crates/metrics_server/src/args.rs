@@ -243,7 +243,8 @@ mod tests {
 
     #[test]
     fn flags_are_read() {
-        let args = args(&["--metrics-port", "9", "--metrics-listen", "a:1", "--metrics-listen", "b:2 unix:/run/c,mode=0600"]);
+        let args =
+            args(&["--metrics-port", "9", "--metrics-listen", "a:1", "--metrics-listen", "b:2 unix:/run/c,mode=0600"]);
         assert_eq!(args.metrics_port.as_deref(), Some("9"));
         assert_eq!(args.metrics_listen, ["a:1", "b:2", "unix:/run/c,mode=0600"]);
         assert!(args.security().unwrap().is_open());

@@ -124,20 +124,28 @@ impl Security {
 
     /// Follows the files until `shutdown` is cancelled.
     pub(crate) async fn follow(self, shutdown: CancellationToken) {
-        let Some(Active { tls, guard, reloader }) = self.active else { return };
+        let Some(Active { tls, guard, reloader }) = self.active else {
+            // Whoever reloads all services of a host must not end the one that has nothing to reload.
+            return on_hangup(shutdown, async || tracing::info!("SIGHUP: there is nothing to reload")).await;
+        };
         let handle = reloader.handle();
+        let reload = async || {
+            tracing::info!("SIGHUP: reloading the security configuration");
+            // What is wrong is logged and counted there.
+            _ = handle.reload_now().await;
+        };
         let apply = move |prepared: Prepared| {
             guard.apply(prepared.policy);
             if let (Some(tls), Some(config)) = (&tls, prepared.tls) {
                 tls.replace(config);
             }
         };
-        tokio::join!(reloader.run(self.every, apply, shutdown.clone()), reload_on_hangup(&handle, shutdown));
+        tokio::join!(reloader.run(self.every, apply, shutdown.clone()), on_hangup(shutdown, reload));
     }
 }
 
-/// Reloads at each SIGHUP, as Prometheus does.
-async fn reload_on_hangup(handle: &ReloadHandle, shutdown: CancellationToken) {
+/// Does something at each SIGHUP, until `shutdown` is cancelled.
+async fn on_hangup(shutdown: CancellationToken, act: impl AsyncFn()) {
     let mut hangups: Signal = match signal(SignalKind::hangup()) {
         Ok(hangups) => hangups,
         Err(error) => {
@@ -148,11 +156,7 @@ async fn reload_on_hangup(handle: &ReloadHandle, shutdown: CancellationToken) {
     loop {
         tokio::select! {
             () = shutdown.cancelled() => return,
-            Some(()) = hangups.recv() => {
-                tracing::info!("SIGHUP: reloading the security configuration");
-                // What is wrong is logged and counted there.
-                _ = handle.reload_now().await;
-            }
+            Some(()) = hangups.recv() => act().await,
         }
     }
 }

@@ -6,7 +6,7 @@ mod told;
 use std::{ffi::OsString, path::PathBuf};
 
 use clap::Parser as _;
-use metrics_server::{ListenAddr, MetricsArgsError, SecuritySource};
+use metrics_server::{ListenAddr, MetricsArgsError, Security, SecurityError, SecuritySource};
 use serde::Serialize;
 use tracing_subscriber::EnvFilter;
 
@@ -72,6 +72,9 @@ pub enum ConfigError {
         /// The flag or the environment variable that asks for it.
         by: &'static str,
     },
+    /// TLS or credentials of the metrics endpoint.
+    #[error("error: {0}")]
+    Security(#[from] SecurityError),
     /// A flag or a variable of the metrics endpoint.
     #[error("error: {0}")]
     Metrics(#[from] MetricsArgsError),
@@ -107,7 +110,11 @@ impl Config {
         };
         let print_config = arguments.print_config;
         let config = Config::resolve(arguments, &environment)?;
-        Ok(if print_config { Invocation::Print(config.effective()) } else { Invocation::Serve(config) })
+        if print_config {
+            return Ok(Invocation::Print(config.effective()));
+        }
+        Security::check(&config.metrics_security)?;
+        Ok(Invocation::Serve(config))
     }
 
     fn resolve(arguments: Arguments, environment: &dyn Fn(&str) -> Option<OsString>) -> Result<Config, ConfigError> {

@@ -3,7 +3,8 @@
 use http::{Request, Response};
 use hyper::body::Incoming;
 use metrics_server::{
-    Endpoint, Exposition, Health, Limits, ListenAddr, Registry, Security, SecuritySource, http_bind, http_serve, process,
+    Endpoint, Exposition, Health, Limits, ListenAddr, Registry, Security, SecuritySource, http_bind, http_serve,
+    process,
 };
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;

@@ -44,6 +44,8 @@ fn bad_configurations_exit_with_64() {
     check(&["--ssl-cert-path", "x.crt"], &[], "--ssl-cert-path");
     check(&["--metrics-listen", "nowhere"], &[], "--metrics-listen");
     check(&["--print-config"], &[("RUST_LOG", "==")], "RUST_LOG");
+    check(&["--web-config", "/nowhere.yml"], &[], "/nowhere.yml");
+    check(&[], &[("WEB_CONFIG_FILE", "/nowhere.yml")], "/nowhere.yml");
 }
 
 #[test]
@@ -115,7 +117,13 @@ fn serves_until_a_signal() {
         assert_eq!(get(data, &target).expect(200).u32s(), [DAY]);
         assert!(get(metrics, "/metrics").expect(200).text().contains("gpu_charts_build_info"));
         let process = serving.child.id().to_string();
-        assert!(Command::new("kill").args([&format!("-{signal}"), &process]).status().unwrap().success());
+        let send = |signal: &str| Command::new("kill").args([&format!("-{signal}"), &process]).status().unwrap();
+        // What reloads everything on a host does not end what has nothing to reload.
+        assert!(send("HUP").success());
+        while !serving.log.contains("nothing to reload") {
+            serving.log += &serving.lines.next().unwrap().unwrap();
+        }
+        assert!(send(signal).success());
         wait_until("the program's end", || serving.child.try_wait().unwrap().is_some());
         let rest: Vec<_> = serving.lines.by_ref().map(Result::unwrap).collect();
         assert!(serving.child.wait().unwrap().success(), "{signal}: {rest:?}");
