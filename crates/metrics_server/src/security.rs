@@ -125,27 +125,22 @@ impl Security {
     /// Follows the files until `shutdown` is cancelled.
     pub(crate) async fn follow(self, shutdown: CancellationToken) {
         let Some(Active { tls, guard, reloader }) = self.active else {
-            // Whoever reloads all services of a host must not end the one that has nothing to reload.
-            return on_hangup(shutdown, async || tracing::info!("SIGHUP: there is nothing to reload")).await;
+            return reload_on_hangup(None, shutdown).await;
         };
         let handle = reloader.handle();
-        let reload = async || {
-            tracing::info!("SIGHUP: reloading the security configuration");
-            // What is wrong is logged and counted there.
-            _ = handle.reload_now().await;
-        };
         let apply = move |prepared: Prepared| {
             guard.apply(prepared.policy);
             if let (Some(tls), Some(config)) = (&tls, prepared.tls) {
                 tls.replace(config);
             }
         };
-        tokio::join!(reloader.run(self.every, apply, shutdown.clone()), on_hangup(shutdown, reload));
+        tokio::join!(reloader.run(self.every, apply, shutdown.clone()), reload_on_hangup(Some(handle), shutdown));
     }
 }
 
-/// Does something at each SIGHUP, until `shutdown` is cancelled.
-async fn on_hangup(shutdown: CancellationToken, act: impl AsyncFn()) {
+/// Reloads at each SIGHUP, as Prometheus does. Who has nothing to reload survives it all the same: somebody may send it
+/// to all services of a host.
+async fn reload_on_hangup(handle: Option<ReloadHandle>, shutdown: CancellationToken) {
     let mut hangups: Signal = match signal(SignalKind::hangup()) {
         Ok(hangups) => hangups,
         Err(error) => {
@@ -156,7 +151,14 @@ async fn on_hangup(shutdown: CancellationToken, act: impl AsyncFn()) {
     loop {
         tokio::select! {
             () = shutdown.cancelled() => return,
-            Some(()) = hangups.recv() => act().await,
+            Some(()) = hangups.recv() => match &handle {
+                None => tracing::info!("SIGHUP: there is nothing to reload"),
+                Some(handle) => {
+                    tracing::info!("SIGHUP: reloading the security configuration");
+                    // What is wrong is logged and counted there.
+                    _ = handle.reload_now().await;
+                }
+            },
         }
     }
 }

@@ -43,7 +43,7 @@ pub struct Config {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Invocation {
     /// To serve.
-    Serve(Config),
+    Serve(Box<Config>),
     /// To print this on standard output and end: the help, the version, or the effective configuration.
     Print(String),
 }
@@ -114,7 +114,7 @@ impl Config {
             return Ok(Invocation::Print(config.effective()));
         }
         Security::check(&config.metrics_security)?;
-        Ok(Invocation::Serve(config))
+        Ok(Invocation::Serve(Box::new(config)))
     }
 
     fn resolve(arguments: Arguments, environment: &dyn Fn(&str) -> Option<OsString>) -> Result<Config, ConfigError> {

@@ -9,7 +9,7 @@ fn load(arguments: &[&str], environment: &[(&str, &str)]) -> Result<Invocation, 
 
 fn config(arguments: &[&str], environment: &[(&str, &str)]) -> Config {
     match load(arguments, environment) {
-        Ok(Invocation::Serve(config)) => config,
+        Ok(Invocation::Serve(config)) => *config,
         other => panic!("{other:?}"),
     }
 }
