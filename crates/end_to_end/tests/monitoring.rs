@@ -236,7 +236,7 @@ fn read_all(directory: &Path, endings: &[&str], found: &mut Vec<(PathBuf, String
 /// What an endpoint has beside, once it asks for credentials.
 async fn metrics_of_security() -> String {
     let file = tempfile::NamedTempFile::new().unwrap();
-    fs::write(&file, "authenticate_health: true\n").unwrap();
+    fs::write(&file, "rate_limit: { interval: 1s, burst: 5 }\n").unwrap();
     let mut registry = Registry::new();
     Security::start(SecuritySource::web_config(file.path()), &mut registry).await.unwrap();
     Exposition::new(registry).encode().unwrap()

@@ -54,6 +54,8 @@ fn record(config: Config) -> anyhow::Result<()> {
     let result = runtime.block_on(async {
         let shutdown = CancellationToken::new();
         let on_signal = shutdown.clone();
+        // It does not end the program from here on; the metrics endpoint listens to it once it serves.
+        drop(signal(SignalKind::hangup())?);
         let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
         tokio::spawn(async move {
             tokio::select! {

@@ -146,18 +146,30 @@ impl<T: Send + 'static> Reloader<T> {
                 () = shutdown.cancelled() => return,
                 // The channel never closes, since this side has a handle too.
                 Some(answer) = self.requests.recv() => {
-                    let reloaded = self.reload(&mut apply, true).await;
+                    // A file system that hangs does not hold up the end.
+                    let reloaded = tokio::select! {
+                        biased;
+                        () = shutdown.cancelled() => return,
+                        reloaded = self.reload(&mut apply, true) => reloaded,
+                    };
                     // Whoever asked may have gone.
                     let _ = answer.send(reloaded);
                 }
-                _ = ticks.tick(), if !self.source.is_open() => self.look(&mut apply).await,
+                _ = ticks.tick(), if !self.source.is_open() => tokio::select! {
+                    biased;
+                    () = shutdown.cancelled() => return,
+                    () = self.look(&mut apply) => {}
+                },
             }
         }
     }
 
     async fn look(&mut self, apply: &mut impl FnMut(T)) {
         let (source, files) = (self.source.clone(), self.files.clone());
-        let Ok(now) = tokio::task::spawn_blocking(move || watch::look(&source, &files)).await else { return };
+        let now = match tokio::task::spawn_blocking(move || watch::look(&source, &files)).await {
+            Ok(now) => now,
+            Err(panic) => return self.failed(&ReloadError::Prepare { source: panic.into() }),
+        };
         match self.watch.step(now) {
             Step::Settle => {}
             Step::Nothing => {

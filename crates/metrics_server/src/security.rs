@@ -8,6 +8,7 @@ use crate::reload::{PrepareError, RELOAD_INTERVAL, ReloadError, ReloadHandle, Re
 use crate::tls::{ServerTls, server_config};
 use crate::web_config::{WebConfig, WebConfigError};
 use std::fmt;
+use std::sync::OnceLock;
 use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -88,11 +89,18 @@ impl Security {
             return Ok(Self { active: None, every });
         }
         // What was there at the start decides what may be there later.
-        let has_tls = std::sync::OnceLock::new();
+        let (has_tls, asks) = (OnceLock::new(), OnceLock::new());
         let prepare = move |config: &WebConfig| {
             let prepared = Prepared::of(config)?;
             let (had, has) = (*has_tls.get_or_init(|| prepared.tls.is_some()), prepared.tls.is_some());
-            if had == has { Ok(prepared) } else { Err(TlsSwitched { added: has }.into()) }
+            if had != has {
+                return Err(TlsSwitched { added: has }.into());
+            }
+            // A file that is cut short, by a full disk or half-way through writing, must not open the endpoint to all.
+            if *asks.get_or_init(|| config.asks_for_credentials()) && !config.asks_for_credentials() {
+                return Err("all users and tokens were removed; that takes a restart".into());
+            }
+            Ok(prepared)
         };
         let reload_metrics = ReloadMetrics::register(registry)?;
         let (prepared, reloader) = Reloader::start(source, reload_metrics, prepare).await?;

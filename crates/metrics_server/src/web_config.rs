@@ -169,10 +169,10 @@ fn read_limited(path: &Path, limit: u64) -> Result<String, WebConfigError> {
     let error = |source| WebConfigError::Read { path: path.to_owned(), source };
     let mut text = String::new();
     // A FIFO or /dev/zero in its place must neither hang nor fill the memory.
-    let file = std::fs::File::open(path).map_err(error)?;
-    if !file.metadata().map_err(error)?.is_file() {
+    if !std::fs::metadata(path).map_err(error)?.is_file() {
         return Err(error(io::Error::other("not a regular file")));
     }
+    let file = std::fs::File::open(path).map_err(error)?;
     file.take(limit + 1).read_to_string(&mut text).map_err(error)?;
     if text.len() as u64 > limit {
         return Err(error(io::Error::other(format!("longer than {limit} bytes"))));

@@ -60,6 +60,8 @@ async fn serve_until_signal(config: &Config) -> anyhow::Result<()> {
         tracing::warn!(%error, "the limit of open files stays as it is");
     }
     let shutdown = CancellationToken::new();
+    // It does not end the program from here on; the metrics endpoint listens to it once it serves.
+    drop(signal(SignalKind::hangup())?);
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let stop = shutdown.clone();
     tokio::spawn(async move {

@@ -12,6 +12,9 @@ const GENERATIONS: usize = 13;
 /// Buckets of both signs that cover every `f64` at the coarsest schema.
 const ALL_COARSEST: usize = 272;
 
+/// A series takes 16 bytes for each of twice as many.
+const MOST_BUCKETS: usize = 1 << 16;
+
 /// Prometheus' standard exponential buckets.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NativeBuckets {
@@ -38,6 +41,8 @@ impl NativeBuckets {
             Err("the zero threshold is a finite number, not negative")
         } else if self.max_buckets == 0 {
             Err("at least one native bucket must be allowed")
+        } else if self.max_buckets > MOST_BUCKETS {
+            Err("more than 65,536 native buckets are too many for any scraper")
         } else {
             Ok(())
         }

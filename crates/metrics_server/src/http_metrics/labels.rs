@@ -53,6 +53,9 @@ impl Labels {
     pub(super) const ALL: Self = Self { method: true, endpoint: true, status: true };
 }
 
+/// The label value of paths that match no template.
+const OTHER: &str = "other";
+
 /// The route templates, the label values they stand for, and one more value for everything else.
 #[derive(Debug, Default)]
 pub(super) struct Endpoints {
@@ -72,6 +75,10 @@ struct Template {
 impl Endpoints {
     /// Counts paths that match the template under `label`, which several templates may share.
     pub(super) fn group(&mut self, template: &str, label: &str) {
+        if label == OTHER {
+            // The place of what matches nothing; it is known once all labels are.
+            return self.add(template, Some(usize::MAX));
+        }
         let known = self.labels.iter().position(|known| known == label);
         let place = known.unwrap_or_else(|| {
             self.labels.push(label.to_owned());
@@ -92,7 +99,7 @@ impl Endpoints {
 
     /// The label values; [`place`](Self::place) counts in this order.
     pub(super) fn labels(&self) -> Vec<String> {
-        self.labels.iter().cloned().chain(["other".to_owned()]).collect()
+        self.labels.iter().cloned().chain([OTHER.to_owned()]).collect()
     }
 
     /// The place of the label value of `path`, maybe that of `other`; `None` if it is not measured.
@@ -100,7 +107,8 @@ impl Endpoints {
         let exact = self.templates.iter().find(|template| !template.has_parameter && template.text == path);
         let matched = exact
             .or_else(|| self.templates.iter().find(|template| template.has_parameter && matches(&template.text, path)));
-        matched.map_or(Some(self.labels.len()), |template| template.label)
+        let other = self.labels.len();
+        matched.map_or(Some(other), |template| template.label.map(|place| place.min(other)))
     }
 }
 

@@ -85,6 +85,8 @@ impl Document {
     /// Adds pieces at the end, and wakes the readers.
     pub(super) fn publish(&self, pieces: Vec<Bytes>, is_complete: bool) {
         let mut state = self.state();
+        // The fastest reader has taken all of this, or it would not have asked for more.
+        let taken = state.written;
         let had_any = !pieces.is_empty();
         for piece in pieces {
             state.written += piece.len() as u64;
@@ -98,7 +100,7 @@ impl Document {
         }
         if had_any || is_complete {
             state.is_wanted = false;
-            self.cut_readers_behind(&mut state);
+            self.cut_readers_behind(&mut state, taken);
             wake(state);
         }
     }
@@ -127,9 +129,9 @@ impl Document {
         }
     }
 
-    fn cut_readers_behind(&self, state: &mut State) {
+    fn cut_readers_behind(&self, state: &mut State, taken: u64) {
         for reader in 0..state.readers.len() {
-            let is_behind = |reader: &Reader| state.written - reader.read > BEHIND_BYTES_MAX;
+            let is_behind = |reader: &Reader| taken.saturating_sub(reader.read) > BEHIND_BYTES_MAX;
             // A single reader is waited for; nobody else is held up, and what it makes us keep is one go's.
             if state.reading > 1 && state.reader(reader).is_some_and(is_behind) {
                 self.cut(state, reader, Cut::Behind);

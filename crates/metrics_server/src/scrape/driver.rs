@@ -146,8 +146,12 @@ impl Writer {
                 compressor.finish()?;
             }
             let is_over = !has_more || encoded >= BURST_BYTES || to_send >= BURST_SENT_BYTES;
-            if let Some(piece) = compressor.take(is_over) {
+            if let Some(mut piece) = compressor.take(is_over) {
                 to_send += piece.len();
+                // A family of the binary format comes as one; nobody is to fall behind by taking one piece.
+                while piece.len() > BURST_SENT_BYTES {
+                    pieces.push(piece.split_to(BURST_SENT_BYTES));
+                }
                 pieces.push(piece);
             }
             if is_over || to_send >= BURST_SENT_BYTES {

@@ -10,7 +10,8 @@ use super::watched::{WatchedBody, WatchedInput};
 use super::write_stall::WriteStall;
 use crate::limits::Limits;
 use crate::tls::ServerTls;
-use http::{Request, Response};
+use http::header::CONTENT_LENGTH;
+use http::{Method, Request, Response};
 use http_body::Body;
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
@@ -110,11 +111,17 @@ impl Session {
         let (peer, activity) = (self.peer, self.activity.clone());
         let service = tower::service_fn(move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(peer);
+            // Of HTTP/1 the library leaves the body away by itself.
+            let leaves_body = protocol == Protocol::Http2 && request.method() == Method::HEAD;
             let under_way = activity.request();
             let answer = service.clone().oneshot(request);
             async move {
-                let response = answer.await?;
+                let mut response = answer.await?;
+                if leaves_body && let Some(length) = response.body().size_hint().exact() {
+                    response.headers_mut().entry(CONTENT_LENGTH).or_insert_with(|| length.into());
+                }
                 Ok::<_, S::Error>(response.map(|body| match protocol {
+                    _ if leaves_body => WatchedBody::left_away(under_way),
                     Protocol::Http1 => WatchedBody::whole(body, under_way),
                     Protocol::Http2 => WatchedBody::in_parts(body, under_way),
                 }))

@@ -34,13 +34,27 @@ pub(super) fn http1(limits: &Limits) -> http1::Builder {
     http
 }
 
+/// What a client may send unasked of a request's body, in bytes. No route here reads one; the data port's requests have
+/// none either.
+const HTTP2_WINDOW_BYTES: u32 = 16 * 1024;
+
+/// The same for all requests of a connection; the least that HTTP/2 allows.
+const HTTP2_CONNECTION_WINDOW_BYTES: u32 = 65_535;
+
+/// The least of an answer that one stream may hold ready, in bytes.
+const HTTP2_SEND_BYTES_MIN: usize = 1024;
+
 /// HTTP/2. What it does against floods of resets and of empty frames by itself stays as it is.
 pub(super) fn http2(limits: &Limits) -> http2::Builder<TokioExecutor> {
+    // The limit is one for each stream there; all of them together are to hold what one connection may.
+    let of_a_stream = limits.connection_buffer_bytes / limits.http2_streams.max(1) as usize;
     let mut http = http2::Builder::new(TokioExecutor::new());
     http.timer(TokioTimer::new())
         .max_concurrent_streams(limits.http2_streams)
         .max_header_list_size(HTTP2_HEADERS_BYTES_MAX)
-        .max_send_buf_size(limits.connection_buffer_bytes.clamp(BUFFER_BYTES_MIN, u32::MAX as usize));
+        .initial_stream_window_size(HTTP2_WINDOW_BYTES)
+        .initial_connection_window_size(HTTP2_CONNECTION_WINDOW_BYTES)
+        .max_send_buf_size(of_a_stream.clamp(HTTP2_SEND_BYTES_MIN, u32::MAX as usize));
     http
 }
 

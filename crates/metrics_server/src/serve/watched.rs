@@ -17,7 +17,7 @@ pin_project! {
     /// An answer's body that tells when it is asked for more, and when it is done.
     pub(super) struct WatchedBody<B> {
         #[pin]
-        body: B,
+        body: Option<B>,
         // What of the last data frame has not been handed over.
         rest: Bytes,
         parts: usize,
@@ -28,12 +28,17 @@ pin_project! {
 impl<B> WatchedBody<B> {
     /// Watches whole frames, where the write to the socket tells of a client that takes nothing.
     pub(super) fn whole(body: B, under_way: UnderWay) -> Self {
-        Self { body, rest: Bytes::new(), parts: usize::MAX, under_way }
+        Self { body: Some(body), rest: Bytes::new(), parts: usize::MAX, under_way }
+    }
+
+    /// The answer to HEAD.
+    pub(super) fn left_away(under_way: UnderWay) -> Self {
+        Self { body: None, rest: Bytes::new(), parts: PART_BYTES, under_way }
     }
 
     /// Watches small parts, where a client may hold up an answer while the socket takes all.
     pub(super) fn in_parts(body: B, under_way: UnderWay) -> Self {
-        Self { body, rest: Bytes::new(), parts: PART_BYTES, under_way }
+        Self { body: Some(body), rest: Bytes::new(), parts: PART_BYTES, under_way }
     }
 }
 
@@ -43,12 +48,13 @@ impl<B: Body> Body for WatchedBody<B> {
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
         let this = self.project();
+        let Some(body) = this.body.as_pin_mut() else { return Poll::Ready(None) };
         let in_parts = *this.parts < usize::MAX;
         if in_parts {
             this.under_way.asked_for_more();
         }
         if this.rest.is_empty() {
-            let frame = match ready!(this.body.poll_frame(cx)) {
+            let frame = match ready!(body.poll_frame(cx)) {
                 Some(Ok(frame)) => frame.map_data(|mut data| data.copy_to_bytes(data.remaining())),
                 other => return Poll::Ready(other.map(|frame| frame.map(|frame| frame.map_data(|_| Bytes::new())))),
             };
@@ -65,11 +71,12 @@ impl<B: Body> Body for WatchedBody<B> {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.rest.is_empty() && self.body.is_end_stream()
+        self.rest.is_empty() && self.body.as_ref().is_none_or(Body::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        let (body, rest) = (self.body.size_hint(), self.rest.len() as u64);
+        let body = self.body.as_ref().map_or(SizeHint::with_exact(0), Body::size_hint);
+        let rest = self.rest.len() as u64;
         let mut hint = SizeHint::new();
         hint.set_lower(body.lower().saturating_add(rest));
         if let Some(upper) = body.upper() {

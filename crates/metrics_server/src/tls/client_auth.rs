@@ -15,13 +15,17 @@ pub(super) fn client_verifier(
     config: &TlsConfig,
     provider: &Arc<CryptoProvider>,
 ) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
-    match config.client_auth {
-        ClientAuth::None => Ok(Arc::new(NoClientAuth)),
-        ClientAuth::Request => Ok(Arc::new(AnyClient::new(provider, false))),
-        ClientAuth::RequireAny => Ok(Arc::new(AnyClient::new(provider, true))),
-        ClientAuth::VerifyIfGiven => verified(config, provider, false),
-        ClientAuth::RequireAndVerify => verified(config, provider, true),
-    }
+    let verifier: Arc<dyn ClientCertVerifier> = match config.client_auth {
+        ClientAuth::None => return Ok(Arc::new(NoClientAuth)),
+        ClientAuth::Request => Arc::new(AnyClient::new(provider, false)),
+        ClientAuth::RequireAny => Arc::new(AnyClient::new(provider, true)),
+        ClientAuth::VerifyIfGiven => verified(config, provider, false)?,
+        ClientAuth::RequireAndVerify => verified(config, provider, true)?,
+    };
+    Ok(match config.client_allowed_sans.as_slice() {
+        [] => verifier,
+        sans => Arc::new(AllowedSans::new(verifier, sans)),
+    })
 }
 
 fn verified(
@@ -40,9 +44,5 @@ fn verified(
     }
     let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider));
     let builder = if required { builder } else { builder.allow_unauthenticated() };
-    let verifier = builder.build().map_err(|error| rustls::Error::General(error.to_string()))?;
-    Ok(match config.client_allowed_sans.as_slice() {
-        [] => verifier,
-        sans => Arc::new(AllowedSans::new(verifier, sans)),
-    })
+    Ok(builder.build().map_err(|error| rustls::Error::General(error.to_string()))?)
 }

@@ -26,6 +26,10 @@ impl<'a> PemText<'a> {
             Pem::File(path) => {
                 let failed = |error| TlsError::Read { what, path: path.display().to_string(), error };
                 let mut text = Vec::new();
+                // Opening a FIFO would wait for whoever writes into it.
+                if !std::fs::metadata(path).map_err(failed)?.is_file() {
+                    return Err(failed(std::io::Error::other("not a regular file")));
+                }
                 let file = std::fs::File::open(path).map_err(failed)?;
                 file.take(FILE_BYTES_MAX + 1).read_to_end(&mut text).map_err(failed)?;
                 let origin = path.display().to_string();

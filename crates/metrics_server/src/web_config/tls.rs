@@ -41,7 +41,10 @@ pub(super) fn read(mut section: Section<'_>, directory: &Path) -> Result<Option<
     let key = pem(&mut section, ["key", "key_file"], directory)?;
     let client_ca = pem(&mut section, ["client_ca", "client_ca_file"], directory)?;
     let client_auth = one_of(section.text("client_auth_type")?, &CLIENT_AUTH, |_| None)?.unwrap_or_default();
-    let client_allowed_sans = texts(&mut section, "client_allowed_sans")?;
+    let (names_sans, client_allowed_sans) = match section.take("client_allowed_sans") {
+        Some(sans) => (true, sans.texts()?),
+        None => (false, Vec::new()),
+    };
     let client_allowed_sans = client_allowed_sans.iter().map(|text| text.value.expose().to_owned()).collect::<Vec<_>>();
     let min = one_of(section.text("min_version")?, &VERSIONS, version)?.unwrap_or(TlsVersion::Tls12);
     let max = one_of(section.text("max_version")?, &VERSIONS, version)?.unwrap_or(TlsVersion::Tls13);
@@ -65,11 +68,15 @@ pub(super) fn read(mut section: Section<'_>, directory: &Path) -> Result<Option<
     if client_ca.is_none() && verifies {
         return error("client_auth_type", "needs client_ca_file (or client_ca) to verify client certificates with");
     }
-    if !client_allowed_sans.is_empty() && client_auth == ClientAuth::None {
+    // Where a certificate may be left away, the list would be no obstacle.
+    if names_sans && !matches!(client_auth, ClientAuth::RequireAny | ClientAuth::RequireAndVerify) {
         return error(
             "client_allowed_sans",
             "nothing would be checked; set client_auth_type to RequireAndVerifyClientCert",
         );
+    }
+    if names_sans && client_allowed_sans.is_empty() {
+        return error("client_allowed_sans", "is empty: nobody would be let in; remove it, or name somebody");
     }
     let missing = "is missing (or its text as";
     let (cert, key) = match (cert, key) {

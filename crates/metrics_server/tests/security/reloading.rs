@@ -119,6 +119,19 @@ async fn refused_and_in_force(running: &Running, fixture: &Fixture, config: &str
     assert_eq!(running.status("/metrics", &["-u", "alice:secret"]).await, 200);
 }
 
+/// A file cut short by a full disk, or half-way through being written, must not open the endpoint to everybody.
+#[tokio::test]
+async fn credentials_are_not_removed_by_a_change() {
+    let fixture = Fixture::new();
+    let users = format!("basic_auth_users:\n  alice: {}\n", bcrypt("secret", 4));
+    let running = fixture.start(&users).await.unwrap();
+    for cut in ["", "rate_limit: { interval: 1s, burst: 100 }\n"] {
+        refused_and_in_force(&running, &fixture, cut).await;
+        fixture.write("web-config.yml", &users);
+        eventually(1.0, || running.reloads()[0]).await;
+    }
+}
+
 #[tokio::test]
 async fn tls_is_neither_added_nor_removed_by_a_change() {
     let fixture = Fixture::new();

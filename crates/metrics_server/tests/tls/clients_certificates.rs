@@ -52,7 +52,7 @@ async fn each_policy_lets_in_whom_it_says() {
 }
 
 #[tokio::test]
-async fn names_are_compared_exactly_where_certificates_are_verified() {
+async fn names_are_compared_exactly() {
     let authority = Authority::new();
     let dns = |name: &str| SanType::DnsName(name.try_into().unwrap());
     let allowed = [
@@ -63,7 +63,7 @@ async fn names_are_compared_exactly_where_certificates_are_verified() {
         SanType::URI("spiffe://example.com/prometheus".try_into().unwrap()),
     ];
     let refused = [dns("evil.prometheus.internal"), dns("prometheus"), SanType::IpAddress([192, 0, 2, 70].into())];
-    for policy in [ClientAuth::VerifyIfGiven, ClientAuth::RequireAndVerify] {
+    for policy in [ClientAuth::RequireAny, ClientAuth::VerifyIfGiven, ClientAuth::RequireAndVerify] {
         let mut config = asking(&authority, policy);
         let sans = "prometheus.internal 192.0.2.7 2001:DB8:0::1 scraper@example.com spiffe://example.com/prometheus";
         config.client_allowed_sans = sans.split(' ').map(str::to_owned).collect();

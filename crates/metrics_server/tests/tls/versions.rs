@@ -23,6 +23,14 @@ async fn both_versions_are_spoken_and_http_1_without_alpn() {
 }
 
 #[tokio::test]
+async fn an_answer_to_head_has_no_body_over_http_2_either() {
+    let running = start(&config(&Authority::new().server()), true).await;
+    // curl ends with an error if it gets one.
+    assert_eq!(running.curl(&["-k", "--head"]).await.unwrap(), "2 200");
+    assert_eq!(running.curl(&["-k", "--head", "--http1.1"]).await.unwrap(), "1.1 200");
+}
+
+#[tokio::test]
 async fn versions_outside_the_range_are_refused_and_counted() {
     let mut config = config(&Authority::new().server());
     config.min_version = TlsVersion::Tls13;

@@ -88,6 +88,9 @@ async fn a_reader_too_far_behind_is_cut_and_what_it_held_is_dropped() {
     assert!(next(&fast).await.unwrap().is_ok());
     assert_eq!(kept(&document), window, "exactly as far as allowed");
     document.publish(vec![piece(1)], false);
+    assert_eq!(kept(&document), window + 1, "not by what nobody has taken yet");
+    assert!(next(&fast).await.unwrap().is_ok());
+    document.publish(vec![piece(1)], false);
     assert_eq!(kept(&document), 1);
     assert_eq!(next(&stalled).await.unwrap().unwrap_err(), BodyError::Behind);
     assert!(next(&fast).await.unwrap().is_ok());
