@@ -148,8 +148,12 @@ async fn secured_jobs(files: &Files) -> Vec<Job> {
     ]
 }
 
-/// What the scraper is refused with, by job; the others are let in.
-const REFUSED: [(&str, &str); 2] = [("wrong-password", "401"), ("no-certificate", "certificate")];
+/// What the endpoint counts of the jobs that are refused; the others are let in. The scraper may see no more than a
+/// connection that breaks.
+const REFUSED: [(&str, &str); 2] = [
+    ("wrong-password", "metrics_server_auth_failures_total{reason=\"wrong\"}"),
+    ("no-certificate", "metrics_server_tls_handshake_errors_total{reason=\"client_certificate\"}"),
+];
 
 fn config(jobs: &[Job]) -> String {
     let mut text = "global: { scrape_interval: 1s, scrape_timeout: 1s }\nscrape_configs:\n".to_owned();
@@ -173,7 +177,13 @@ async fn scraped(program: &Path, jobs: &[Job], flags: &[&str]) -> (Prometheus, t
     for (job, health, error) in prometheus.scrapes().await {
         match REFUSED.iter().find(|(name, _)| *name == job) {
             None => assert_eq!((health.as_str(), error.as_str()), ("up", ""), "{job}"),
-            Some((_, reason)) => assert!(health == "down" && error.contains(reason), "{job}: {health} {error}"),
+            Some((_, counted)) => {
+                assert!(health == "down" && !error.is_empty(), "{job}: {health} {error}");
+                let target = &jobs.iter().find(|other| other.name == job).unwrap().target;
+                let text = target.exposition.encode().unwrap();
+                let count = text.lines().find_map(|line| line.strip_prefix(counted)?.trim().parse::<u64>().ok());
+                assert!(count.is_some_and(|count| count > 0), "{job}: {counted} is {count:?}");
+            }
         }
     }
     for Job { name, .. } in jobs.iter().filter(|job| REFUSED.iter().all(|(name, _)| *name != job.name)) {
