@@ -51,6 +51,9 @@ struct Creation<M> {
     places: usize,
     /// Removed series in the list.
     removed: usize,
+    /// Tables that threads may still remember. Held here so that none of those threads is the last to let go of one,
+    /// which takes as long as there are series in it; a scrape is, or who makes the next table.
+    replaced: Vec<Arc<Table<M>>>,
 }
 
 impl<M: Metric> Store<M> {
@@ -62,7 +65,7 @@ impl<M: Metric> Store<M> {
             settings,
             series: AtomicUsize::new(0),
             overflow_series: AtomicUsize::new(0),
-            creation: Mutex::new(Creation { list: List::new(), places: 0, removed: 0 }),
+            creation: Mutex::new(Creation { list: List::new(), places: 0, removed: 0, replaced: Vec::new() }),
             started: Instant::now(),
         }
     }
@@ -185,6 +188,8 @@ impl<M: Metric> Store<M> {
         creation.places = live.map(|series| table.insert(series)).count();
         let replaced = self.table.swap(Arc::new(table));
         replaced.set_replaced();
+        creation.replaced.retain(is_remembered);
+        creation.replaced.push(replaced);
     }
 
     fn uncount(&self, series: &Series<M>) {
@@ -218,13 +223,24 @@ impl<M: Metric> Store<M> {
     }
 
     pub(super) fn chunks(&self) -> Chunks<M> {
-        self.lock().list.chunks()
+        let mut creation = self.lock();
+        let chunks = creation.list.chunks();
+        let forgotten: Vec<_> = creation.replaced.extract_if(.., |table| !is_remembered(table)).collect();
+        drop(creation);
+        // Outside of the lock.
+        drop(forgotten);
+        chunks
     }
 
     /// Nothing that happens under the lock leaves anything half done when it panics, but counts.
     fn lock(&self) -> MutexGuard<'_, Creation<M>> {
         self.creation.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whether anybody but the store holds a table that was replaced.
+fn is_remembered<M>(table: &Arc<Table<M>>) -> bool {
+    Arc::strong_count(table) > 1
 }
 
 impl<M: Metric> Drop for Store<M> {
