@@ -5,12 +5,13 @@ mod backoff;
 mod connection;
 mod gate;
 mod status;
+mod suspicion;
 mod tls;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use exchange_protocol::{Subscription, Venue};
-use tokio::{sync::mpsc::Sender, time::Instant};
+use tokio::time::Instant;
 use tokio_tungstenite::Connector;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, info, info_span, warn};
@@ -20,7 +21,8 @@ use crate::{
     config::Exchange,
     error::LoggerError,
     metrics::{Metrics, VenueMetrics},
-    received::{Fact, Received, SymbolIndex},
+    queue,
+    received::{self, Batch, ConnectionId, Fact, LostWhy, Received, SymbolIndex},
     symbols::Symbols,
 };
 use backoff::Backoff;
@@ -28,6 +30,7 @@ use connection::{Connection, Ended};
 use gate::ConnectGate;
 use status::FeedStatus;
 pub(crate) use status::Venues;
+pub(crate) use suspicion::Suspicions;
 
 /// A connection that carried its subscriptions this long has proven itself: the next retry is immediate again.
 const PROVEN_AFTER: Duration = Duration::from_secs(30);
@@ -41,7 +44,7 @@ pub(crate) struct Feed {
     connector: Option<Connector>,
     symbols: Arc<Symbols>,
     metrics: Arc<VenueMetrics>,
-    queue: Sender<Received>,
+    queue: queue::Sender,
     clock: Clock,
     gate: Arc<ConnectGate>,
     status: FeedStatus,
@@ -51,7 +54,7 @@ pub(crate) struct Feed {
 pub(crate) struct Shared<'s> {
     pub(crate) symbols: &'s Arc<Symbols>,
     pub(crate) metrics: &'s Metrics,
-    pub(crate) queue: &'s Sender<Received>,
+    pub(crate) queue: &'s queue::Sender,
     pub(crate) clock: Clock,
     pub(crate) venues: &'s Arc<Venues>,
 }
@@ -126,7 +129,7 @@ impl Feed {
                     if let Ended::Shutdown = ended {
                         return;
                     }
-                    self.forget_quotes().await;
+                    self.tell_lost(connection.id()).await;
                     self.report(&ended);
                     if connection.was_live() && opened.elapsed() >= PROVEN_AFTER {
                         backoff.reset();
@@ -151,17 +154,15 @@ impl Feed {
         }
     }
 
-    /// Tells the recorder, behind everything that this connection brought, that the quotes are unknown from here on.
-    async fn forget_quotes(&self) {
+    /// Tells the recorder, behind everything that this connection brought, that it carries nothing any more.
+    async fn tell_lost(&self, connection: ConnectionId) {
         let receive_ns = self.clock.now_ns();
-        for symbol in self.by_name.values() {
-            self.send(Received { symbol: *symbol, receive_ns, fact: Fact::Disconnected }).await;
-        }
-    }
-
-    /// Waits for room in the queue: a slow disk slows the feed down and loses nothing.
-    async fn send(&self, received: Received) {
-        // The recorder outlives the feeds; if it died, the whole logger is about to end.
-        _ = self.queue.send(received).await;
+        let lost = |subscription: &Subscription| {
+            let stream = received::recorded(subscription.stream);
+            let fact = Fact::Lost { stream, why: LostWhy::Disconnected, proven_ns: receive_ns };
+            Some(Received { symbol: *self.by_name.get(&subscription.symbol)?, receive_ns, fact })
+        };
+        let facts = self.subscriptions.iter().filter_map(lost).collect();
+        self.queue.send(Batch::new(connection, facts)).await;
     }
 }

@@ -3,6 +3,7 @@
 //! Data flows one way: a feed per connection decodes frames into facts, a bounded queue carries them to the one recorder
 //! thread, which makes rows of them and owns the [`column_store::Store`].
 
+mod backfill;
 pub mod cli;
 mod clock;
 pub mod config;

@@ -1,9 +1,38 @@
-//! What travels from the feeds to the recorder.
+//! What travels to the recorder: from the feeds, and from the backfill.
+//!
+//! The recorder is a function of the sequence of batches that it takes off the queue, and of the time it is told. Whatever
+//! it has to know comes that way, so that a capture of the sequence can be replayed.
 
-use exchange_protocol::{Event, Level, Side};
+use column_store::Stream as Recorded;
+use exchange_protocol::{Event, Level, Side, Stream};
 
 /// Index into the [`Symbols`](crate::symbols::Symbols) of this run.
 pub(crate) type SymbolIndex = usize;
+
+/// Names a connection for ever: when it was opened, ns since the Unix epoch, and never the same as another one's of this run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct ConnectionId(pub(crate) u64);
+
+impl ConnectionId {
+    /// What REST brings belongs to no connection.
+    pub(crate) const REST: ConnectionId = ConnectionId(0);
+}
+
+/// Facts of one source, in the order in which they arrived.
+#[derive(Debug)]
+pub(crate) struct Batch {
+    pub(crate) connection: ConnectionId,
+    /// The number of the connection's newest frame, where the venue counts frames and none was missing since the streams of
+    /// this connection were last said to be [`Fact::Live`].
+    pub(crate) sequence: Option<u64>,
+    pub(crate) facts: Vec<Received>,
+}
+
+impl Batch {
+    pub(crate) fn new(connection: ConnectionId, facts: Vec<Received>) -> Batch {
+        Batch { connection, sequence: None, facts }
+    }
+}
 
 /// One fact about one symbol, with the time at which its frame arrived.
 #[derive(Debug)]
@@ -14,12 +43,80 @@ pub(crate) struct Received {
     pub(crate) fact: Fact,
 }
 
+/// Several connections may carry the same stream, such as a spare one, or an old one and the one that replaces it.
 #[derive(Debug)]
 pub(crate) enum Fact {
     Trade(TradeFact),
     Quote(QuoteFact),
-    /// The connection that carried the symbol ended: its quote is unknown from here on.
+    /// The venue's word on which trade of the symbol was its last.
+    LastTrade {
+        id: u64,
+    },
+    /// The stream lives although nothing new came.
+    Alive(Recorded),
+    /// The venue numbers the symbol's quotes anew.
+    Renumbered,
+    /// The batch's connection carries the stream from here on.
+    Live(Recorded),
+    /// The batch's connection does not carry the stream any more, or lost some of it; its kept book, if any, is forgotten.
+    Lost {
+        stream: Recorded,
+        why: LostWhy,
+        /// Our clock when the stream was last proven to live on it, ns since the Unix epoch.
+        proven_ns: u64,
+    },
+    /// What REST brought of a question of the recorder.
+    Fill(Fill),
+}
+
+/// Why a connection carries a stream no more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LostWhy {
+    /// The connection ended.
     Disconnected,
+    /// Its kept book was wrong.
+    Broken,
+    /// The connection lives, and the stream on it was silent for longer than it ever is.
+    Dead,
+    /// Frames of the connection are missing.
+    Sequence,
+    /// The venue ended the subscription, or is in maintenance.
+    Ended,
+}
+
+impl LostWhy {
+    /// The reason in records of gaps.
+    pub(crate) fn reason(self) -> &'static str {
+        match self {
+            LostWhy::Disconnected => "disconnected",
+            LostWhy::Broken => "book broken",
+            LostWhy::Dead => "silent",
+            LostWhy::Sequence => "frames missing",
+            LostWhy::Ended => "unsubscribed",
+        }
+    }
+}
+
+/// A part of the answer to a question of the recorder.
+#[derive(Debug)]
+pub(crate) struct Fill {
+    /// [`Question::number`](crate::backfill::Question::number).
+    pub(crate) question: u64,
+    /// Trades that were asked for; some may come twice, and some may be known.
+    pub(crate) trades: Vec<TradeFact>,
+    /// How it ended; none if more follows.
+    pub(crate) end: Option<FillEnd>,
+}
+
+/// How a question ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum FillEnd {
+    /// The venue told all that it has: what is still missing it does not have (yet).
+    Answered,
+    /// The venue could not be asked, or stopped answering: worth asking again later.
+    Failed,
+    /// The venue cannot be asked for this.
+    Unsupported,
 }
 
 /// A trade, as [`exchange_protocol::Trade`] without what borrows.
@@ -81,6 +178,17 @@ pub(crate) fn to_record<'e>(event: &Event<'e>) -> Option<(&'e str, Fact, u64)> {
             };
             Some((quote.symbol, Fact::Quote(fact), inexact))
         }
+        Event::LastTrade { symbol, id } => Some((symbol, Fact::LastTrade { id: *id }, 0)),
+        Event::Alive { symbol, stream } => Some((symbol, Fact::Alive(recorded(*stream)), 0)),
+        Event::Renumbered { symbol } => Some((symbol, Fact::Renumbered, 0)),
         _ => None,
+    }
+}
+
+/// The records to which a subscription belongs.
+pub(crate) fn recorded(stream: Stream) -> Recorded {
+    match stream {
+        Stream::Trades | Stream::AggregatedTrades => Recorded::Trades,
+        Stream::Quotes => Recorded::Quotes,
     }
 }

@@ -6,9 +6,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use column_store::{MdRow, SeriesHandle, Store, StoreError, TimeRule, TradeRow};
+use column_store::{MdRow, SeriesHandle, Store, StoreError, Stream, TimeRule, TradeRow};
 use metrics_server::Component;
-use tokio::{runtime::Handle, sync::mpsc::Receiver};
+use tokio::runtime::Handle;
 use tracing::{error, info, warn};
 
 use crate::{
@@ -17,12 +17,11 @@ use crate::{
     error::LoggerError,
     market::{Market, Rows},
     metrics::{DropReason, Metrics, VenueMetrics},
-    received::{Fact, Received, SymbolIndex},
+    queue::{self, Taken},
+    received::{Batch, Fact, Received, SymbolIndex},
     symbols::Symbols,
 };
 
-/// Facts taken off the queue at once.
-const BATCH: usize = 4_096;
 /// Trades at the end of the files whose ids are looked at to go on after them: late ones may stand behind the newest.
 const RESUME_TRADES: u64 = 4_096;
 /// Files whose newest row lies further ahead of our clock than this are not written on, ns.
@@ -111,8 +110,7 @@ impl Recorder {
     ///
     /// # Errors
     /// [`LoggerError::Unwritten`] if the last rows could not be brought to the files.
-    pub(crate) fn run(mut self, mut queue: Receiver<Received>, runtime: &Handle) -> Result<(), LoggerError> {
-        let mut batch = Vec::with_capacity(BATCH);
+    pub(crate) fn run(mut self, mut queue: queue::Receiver, runtime: &Handle) -> Result<(), LoggerError> {
         let mut next_flush = Instant::now() + self.recording.flush_interval;
         let mut next_sync = Instant::now() + self.recording.sync_interval;
         let mut next_refresh = Instant::now() + REFRESH;
@@ -123,10 +121,9 @@ impl Recorder {
             // With too much in memory the queue is left to fill up: the feeds then wait, and nothing is dropped here. When
             // they are gone, the little that is left in the queue is taken in any case.
             if self.store.pending_bytes() < self.recording.memory_limit_bytes || queue.is_closed() {
-                match runtime.block_on(tokio::time::timeout(wake, queue.recv_many(&mut batch, BATCH))) {
-                    Ok(0) => break,
-                    Ok(_) => batch.drain(..).for_each(|received| self.record(&received)),
-                    Err(_) => {}
+                let record = |batch: Batch| batch.facts.iter().for_each(|received| self.record(received));
+                if runtime.block_on(queue.take(wake, record)) == Taken::Closed {
+                    break;
                 }
             } else {
                 std::thread::sleep(wake);
@@ -159,10 +156,16 @@ impl Recorder {
                 recorded.market.trade(trade, receive_ns, self.recording.large_trade, &recorded.venue, metrics)
             }
             Fact::Quote(quote) => recorded.market.quote(quote, receive_ns, &recorded.venue, metrics),
-            Fact::Disconnected => {
+            Fact::Lost { stream: Stream::Quotes, .. } => {
                 recorded.market.disconnected(metrics);
                 Rows::default()
             }
+            Fact::LastTrade { .. }
+            | Fact::Alive(_)
+            | Fact::Renumbered
+            | Fact::Live(_)
+            | Fact::Lost { .. }
+            | Fact::Fill(_) => Rows::default(),
         };
         self.append(symbol, &rows);
     }

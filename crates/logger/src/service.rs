@@ -6,7 +6,6 @@ use column_store::{Options, Store};
 use metrics_server::{Endpoint, Exposition, Health, LandingPage, Registry, Security, build_info};
 use tokio::{
     runtime::Handle,
-    sync::mpsc,
     task::{JoinError, JoinSet},
 };
 use tokio_util::sync::CancellationToken;
@@ -19,7 +18,6 @@ use crate::{
     feed::{Feed, Shared, Venues},
     metrics::Metrics,
     queue,
-    received::Received,
     recorder::Recorder,
     symbols::Symbols,
 };
@@ -35,7 +33,7 @@ pub struct Service {
     feeds: Vec<Feed>,
     venues: Arc<Venues>,
     recorder: Recorder,
-    queue: mpsc::Receiver<Received>,
+    queue: queue::Receiver,
 }
 
 /// Records until `shutdown`.
@@ -66,7 +64,7 @@ impl Service {
 
         let health = Health::new("gpu-charts-logger");
         let venues = Venues::new(&metrics, health.component("feeds", None));
-        let (sender, receiver) = mpsc::channel(config.queue_capacity);
+        let (sender, receiver) = queue::channel(config.queue_capacity);
         queue::register(&mut registry, &sender)?;
         let mut feeds = Vec::new();
         let shared = Shared { symbols: &symbols, metrics: &metrics, queue: &sender, clock, venues: &venues };

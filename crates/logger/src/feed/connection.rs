@@ -22,7 +22,7 @@ use tracing::{debug, info, warn};
 use super::Feed;
 use crate::{
     metrics::ErrorType,
-    received::{self, Received},
+    received::{self, Batch, ConnectionId, Received},
 };
 
 /// TCP, TLS and WebSocket handshake together.
@@ -84,6 +84,7 @@ impl fmt::Display for Ended {
 
 /// An open connection.
 pub(crate) struct Connection {
+    id: ConnectionId,
     socket: Socket,
     session: Box<dyn Session>,
     /// Frames that wait for their turn, at the venue's pace.
@@ -121,6 +122,7 @@ impl Connection {
         let mut outbox = VecDeque::from(session.open());
         outbox.extend(session.subscribe(&feed.subscriptions));
         Ok(Connection {
+            id: ConnectionId(feed.clock.now_ns()),
             socket,
             session,
             outbox,
@@ -177,6 +179,10 @@ impl Connection {
                 }
             }
         }
+    }
+
+    pub(crate) fn id(&self) -> ConnectionId {
+        self.id
     }
 
     /// Whether it ever carried all that was asked for.
@@ -243,8 +249,8 @@ impl Connection {
                 self.log_undecodable(error.reason(), &error, text);
             }
         }
-        for received in facts {
-            feed.send(received).await;
+        if !facts.is_empty() {
+            feed.queue.send(Batch::new(self.id, facts)).await;
         }
         if !self.live && self.unanswered.is_empty() && self.any_acknowledged {
             self.live = true;
