@@ -18,7 +18,7 @@ use crate::{
     feed::{Feed, Shared, Venues},
     metrics::Metrics,
     queue,
-    recorder::Recorder,
+    recorder::{Outlets, Parts, Recorder},
     symbols::Symbols,
 };
 
@@ -80,7 +80,17 @@ impl Service {
             let store = Store::open(&recording.data_path, options)?;
             report_recovery(&store);
             // Half of the grace period: what could not be written is still counted and told within it.
-            Recorder::new(store, recording, config.shutdown_grace / 2, clock, &symbols, metrics, component)
+            let parts = Parts {
+                recording,
+                queue_capacity: config.queue_capacity,
+                grace: config.shutdown_grace / 2,
+                clock,
+                symbols: &symbols,
+                metrics,
+                health: component,
+                outlets: Outlets::default(),
+            };
+            Recorder::new(store, parts)
         });
         let recorder = opening.await.map_err(|error| ended("recorder", &error))??;
 
