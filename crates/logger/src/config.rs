@@ -76,6 +76,49 @@ pub struct Exchange {
     /// PEM file of certificates to trust beside the system's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ca_file: Option<PathBuf>,
+    /// In place of the venue's own.
+    #[serde(skip_serializing_if = "Timeouts::is_default")]
+    pub timeouts: Timeouts,
+}
+
+/// How long a venue may take, where it shall differ from what is known of the venue.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Timeouts {
+    /// Until it answers a subscription.
+    #[serde(default, deserialize_with = "duration", serialize_with = "as_some_duration")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub acknowledge: Option<Duration>,
+    /// Without a sign of life on a connection.
+    #[serde(default, deserialize_with = "duration", serialize_with = "as_some_duration")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub silence: Option<Duration>,
+    /// Until a subscription's first data, where the venue opens with some.
+    #[serde(default, deserialize_with = "duration", serialize_with = "as_some_duration")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub first_data: Option<Duration>,
+    /// Between two signs of life of one subscription, where the venue promises them.
+    #[serde(default, deserialize_with = "duration", serialize_with = "as_some_duration")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub repeats: Option<Duration>,
+}
+
+impl Timeouts {
+    fn is_default(&self) -> bool {
+        *self == Timeouts::default()
+    }
+
+    fn check(&self, key: impl Fn(&str) -> String) -> Result<(), ConfigError> {
+        let Timeouts { acknowledge, silence, first_data, repeats } = *self;
+        let named =
+            [("acknowledge", acknowledge), ("silence", silence), ("first_data", first_data), ("repeats", repeats)];
+        for (name, duration) in named {
+            if let Some(duration) = duration {
+                within(&key(&format!("timeouts.{name}")), duration, 50, 3_600_000)?;
+            }
+        }
+        Ok(())
+    }
 }
 
 /// A configuration that cannot be used; each says where it is wrong and what would be right.
@@ -147,6 +190,8 @@ struct ExchangeFile {
     symbols: Option<Vec<String>>,
     trades: Option<Trades>,
     ca_file: Option<PathBuf>,
+    #[serde(default)]
+    timeouts: Timeouts,
 }
 
 /// Which of a venue's trade streams to record.
@@ -318,9 +363,10 @@ fn exchange(venue: &'static dyn Venue, file: ExchangeFile) -> Result<Exchange, C
         if !seen.insert(symbol) {
             return Err(value(key("symbols"), format!("`{symbol}` stands there twice")));
         }
-        // Both venues write their symbols so; another spelling is subscribed, and then nothing matches what comes.
-        if *symbol != symbol.to_uppercase() {
-            return Err(value(key("symbols"), format!("`{symbol}` must be `{}`", symbol.to_uppercase())));
+        // The venue's messages have its own spelling; another one is subscribed, and then nothing matches what comes.
+        let spelling = venue.spelling(symbol);
+        if *symbol != spelling {
+            return Err(value(key("symbols"), format!("`{symbol}` must be `{spelling}`")));
         }
     }
     if let Some(path) = file.ca_file.as_ref().filter(|path| !path.is_file()) {
@@ -333,7 +379,8 @@ fn exchange(venue: &'static dyn Venue, file: ExchangeFile) -> Result<Exchange, C
         Some(Trades::Aggregated) => vec![Stream::AggregatedTrades, Stream::Quotes],
         Some(Trades::Each) | None => venue.streams().to_vec(),
     };
-    Ok(Exchange { venue, ws_url: without_path, symbols, streams, ca_file: file.ca_file })
+    file.timeouts.check(key)?;
+    Ok(Exchange { venue, ws_url: without_path, symbols, streams, ca_file: file.ca_file, timeouts: file.timeouts })
 }
 
 fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
@@ -345,6 +392,10 @@ fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duratio
 
 fn as_duration<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(&humantime::format_duration(*duration))
+}
+
+fn as_some_duration<S: Serializer>(duration: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
+    duration.map(|duration| humantime::format_duration(duration).to_string()).serialize(serializer)
 }
 
 fn as_texts<S: Serializer>(addresses: &[ListenAddr], serializer: S) -> Result<S::Ok, S::Error> {

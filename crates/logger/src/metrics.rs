@@ -39,6 +39,10 @@ pub(crate) enum ErrorType {
     Subscribe,
     /// The venue did not answer a subscription in time.
     SubscribeTimeout,
+    /// A kept book was wrong.
+    Book,
+    /// A subscription was silent for longer than it ever is while its connection lived.
+    DeadSubscription,
     /// A quote that was older than the one before it, and is not recorded.
     StaleQuote,
     /// A trade or quote without a sensible time of its own; it is filed under the time it arrived.
@@ -48,7 +52,7 @@ pub(crate) enum ErrorType {
 }
 
 impl ErrorType {
-    const ALL: [ErrorType; 11] = [
+    const ALL: [ErrorType; 13] = [
         ErrorType::Connect,
         ErrorType::Closed,
         ErrorType::Broken,
@@ -57,6 +61,8 @@ impl ErrorType {
         ErrorType::Decode,
         ErrorType::Subscribe,
         ErrorType::SubscribeTimeout,
+        ErrorType::Book,
+        ErrorType::DeadSubscription,
         ErrorType::StaleQuote,
         ErrorType::EventTime,
         ErrorType::UnknownSymbol,
@@ -72,6 +78,8 @@ impl ErrorType {
             ErrorType::Decode => "decode",
             ErrorType::Subscribe => "subscribe",
             ErrorType::SubscribeTimeout => "subscribe_timeout",
+            ErrorType::Book => "book",
+            ErrorType::DeadSubscription => "dead_subscription",
             ErrorType::StaleQuote => "stale_quote",
             ErrorType::EventTime => "event_time",
             ErrorType::UnknownSymbol => "unknown_symbol",
