@@ -1,6 +1,7 @@
 //! What the logger tells Prometheus. Names and labels are contracts; the exposition appends `_total` to counters.
 
 mod completeness;
+mod rest;
 
 use std::sync::{Arc, OnceLock};
 
@@ -15,6 +16,7 @@ use crate::{
     symbols::{Symbol, Symbols},
 };
 use completeness::{CompletenessFamilies, RecordMetrics, VenueCompleteness};
+pub(crate) use rest::{Outcome, RestMetrics};
 
 /// Receive clock − event time: from well below a round trip inside one data centre to a feed that lags by a minute.
 const LATENCY_BUCKETS: [f64; 16] =
@@ -42,6 +44,10 @@ pub(crate) enum ErrorType {
     Subscribe,
     /// The venue did not answer a subscription in time.
     SubscribeTimeout,
+    /// A kept book was wrong.
+    Book,
+    /// A subscription was silent for longer than it ever is while its connection lived.
+    DeadSubscription,
     /// A quote that was older than the one before it, and is not recorded.
     StaleQuote,
     /// A trade or quote without a sensible time of its own; it is filed under the time it arrived.
@@ -51,7 +57,7 @@ pub(crate) enum ErrorType {
 }
 
 impl ErrorType {
-    const ALL: [ErrorType; 11] = [
+    const ALL: [ErrorType; 13] = [
         ErrorType::Connect,
         ErrorType::Closed,
         ErrorType::Broken,
@@ -60,6 +66,8 @@ impl ErrorType {
         ErrorType::Decode,
         ErrorType::Subscribe,
         ErrorType::SubscribeTimeout,
+        ErrorType::Book,
+        ErrorType::DeadSubscription,
         ErrorType::StaleQuote,
         ErrorType::EventTime,
         ErrorType::UnknownSymbol,
@@ -75,6 +83,8 @@ impl ErrorType {
             ErrorType::Decode => "decode",
             ErrorType::Subscribe => "subscribe",
             ErrorType::SubscribeTimeout => "subscribe_timeout",
+            ErrorType::Book => "book",
+            ErrorType::DeadSubscription => "dead_subscription",
             ErrorType::StaleQuote => "stale_quote",
             ErrorType::EventTime => "event_time",
             ErrorType::UnknownSymbol => "unknown_symbol",
@@ -440,7 +450,8 @@ impl RecorderMetrics {
         let sync = "Time to make all written rows durable and note it";
         let flush = "Time to write all pending rows";
         let errors = "Flushes and syncs that failed; the rows stay in memory for the next one";
-        let days = "Days until the disk is full, at the rate of the last 7 whole days; before there is one, of this run";
+        let days =
+            "Days until the disk is full, at the rate of the last 7 whole days; before there is one, of this run";
         Ok(RecorderMetrics {
             pending_bytes: r.int_gauge("gpu_charts_pending_bytes", pending).register()?,
             open_files: r.int_gauge("gpu_charts_open_files", "Column files open").register()?,

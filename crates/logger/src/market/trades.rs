@@ -66,13 +66,7 @@ impl Trades {
     }
 
     /// Goes on after files whose trades have ids that rise with skips.
-    pub(crate) fn resume_times(
-        &mut self,
-        ids: UniqueIds,
-        open: Vec<Gap>,
-        proven_ns: u64,
-        context: &mut Context<'_>,
-    ) {
+    pub(crate) fn resume_times(&mut self, ids: UniqueIds, open: Vec<Gap>, proven_ns: u64, context: &mut Context<'_>) {
         if let Known::ByTime(known) = &mut self.known {
             known.resume(ids, proven_ns, open, context);
         }
@@ -148,7 +142,11 @@ impl Trades {
         match &mut self.known {
             Known::ById(known) => known.observe(trade, receive_ns, &mut self.hold, context),
             Known::ByTime(known) => {
-                if known.observe(trade, receive_ns, context) { Verdict::New } else { Verdict::Duplicate }
+                if known.observe(trade, receive_ns, context) {
+                    Verdict::New
+                } else {
+                    Verdict::Duplicate
+                }
             }
         }
     }

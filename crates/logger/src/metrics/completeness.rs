@@ -33,7 +33,8 @@ impl CompletenessFamilies {
             "1 while the venue's trade ids prove what is missing; 0 while more than 1 % of them break their rule",
         )?;
         let open_gaps = gauge("gpu_charts_open_gaps", "Gaps that may still be filled, or whose end has not come")?;
-        let help = "Times that trades waiting for a gap to be filled were too many, and went to the files before it was";
+        let help =
+            "Times that trades waiting for a gap to be filled were too many, and went to the files before it was";
         let holds_cut = r.counter("gpu_charts_holds_cut", help).labels(["exchange"]).register()?;
         Ok(CompletenessFamilies { provable, open_gaps, holds_cut })
     }

@@ -304,12 +304,15 @@ impl Core {
         if !failed && self.shares.is_idle() {
             return;
         }
-        let failing = if failed { self.store.pending().map(|(id, rows)| (id.clone(), rows)).collect() } else { Vec::new() };
+        let failing =
+            if failed { self.store.pending().map(|(id, rows)| (id.clone(), rows)).collect() } else { Vec::new() };
         let cut = self.shares.judge(failing, any_written, self.memory_limit_bytes);
         for (id, cut) in cut {
             let Some((symbol, stream)) = self.by_series.get(&id).copied() else { continue };
             let recorded = self.symbols.get_mut(symbol);
-            if let Some(is_cut) = recorded.and_then(|recorded| recorded.cut.get_mut(usize::from(stream == Stream::Quotes))) {
+            if let Some(is_cut) =
+                recorded.and_then(|recorded| recorded.cut.get_mut(usize::from(stream == Stream::Quotes)))
+            {
                 *is_cut = cut;
             }
             if cut {

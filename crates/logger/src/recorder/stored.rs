@@ -90,8 +90,7 @@ impl Stored<'_> {
             seen.insert(range.from, range.to);
         }
         let of_ids = |gap: &Gap| Some((gap.from_id?, gap.to_id?));
-        let missing: Vec<Ids> =
-            gaps.iter().filter(|gap| gap.state != GapState::Filled).filter_map(of_ids).collect();
+        let missing: Vec<Ids> = gaps.iter().filter(|gap| gap.state != GapState::Filled).filter_map(of_ids).collect();
         // Rows of fills stand behind newer ones, so after gaps the last rows tell too little.
         let since_ns = gaps.iter().filter(|gap| gap.from_id.is_some()).map(|gap| gap.from_ns).min();
         if !aggregates && (since_ns.is_some() || seen.holes().next().is_some()) {

@@ -75,9 +75,10 @@ fn one_wrong_id_makes_nothing_missing_and_nothing_double() {
     }
     // The same from another place confirms nothing; one that goes on from there does.
     assert_eq!(ids.observe(2 * far, 2 * far), Doubted);
-    assert_eq!(ids.observe(2 * far + 3, 2 * far + 3), New {
-        missing: [Some((10, 2 * far - 1)), Some((2 * far + 1, 2 * far + 2))]
-    });
+    assert_eq!(
+        ids.observe(2 * far + 3, 2 * far + 3),
+        New { missing: [Some((10, 2 * far - 1)), Some((2 * far + 1, 2 * far + 2))] }
+    );
     assert_eq!(ids.observe(u64::MAX, u64::MAX), Doubted);
 }
 

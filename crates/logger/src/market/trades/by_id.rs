@@ -122,7 +122,9 @@ impl ById {
         let newest_before = self.newest_event_ns;
         self.newest_event_ns = self.newest_event_ns.max(trade.event_ns.min(receive_ns));
         match self.ids.observe(trade.first_id, trade.id) {
-            Seen::Duplicate | Seen::Late { filled: 0 } if self.counts_anew(trade, receive_ns, newest_before, context) => {
+            Seen::Duplicate | Seen::Late { filled: 0 }
+                if self.counts_anew(trade, receive_ns, newest_before, context) =>
+            {
                 Verdict::New
             }
             Seen::Duplicate => Verdict::Duplicate,
@@ -300,9 +302,8 @@ impl ById {
     /// The row of a trade was handed over.
     pub(crate) fn recorded(&mut self, first_id: u64, id: u64, ns: u64) {
         let near = self.covered.iter_mut().rev().take(4);
-        let touching = near.into_iter().find(|range| {
-            first_id <= range.to.saturating_add(1) && id.saturating_add(1) >= range.from
-        });
+        let touching =
+            near.into_iter().find(|range| first_id <= range.to.saturating_add(1) && id.saturating_add(1) >= range.from);
         match touching {
             Some(range) => {
                 (range.from, range.to) = (range.from.min(first_id), range.to.max(id));

@@ -47,13 +47,7 @@ impl IdGaps {
     }
 
     /// Counts and records a gap that was found just now.
-    pub(crate) fn found(
-        &mut self,
-        (from_id, to_id): Ids,
-        times: (u64, u64),
-        reason: &str,
-        context: &mut Context<'_>,
-    ) {
+    pub(crate) fn found(&mut self, (from_id, to_id): Ids, times: (u64, u64), reason: &str, context: &mut Context<'_>) {
         context.metrics.gap(to_id - from_id + 1);
         let mut record = Gap::of_ids(Stream::Trades, from_id, to_id, times.0, times.1.max(times.0), reason);
         if !context.provability.is_provable() {
@@ -175,14 +169,8 @@ impl IdGaps {
             pieces.push((end + 1, gap.to_id, GapState::Open));
         }
         for (from_id, to_id, state) in pieces {
-            let of_ids = Gap::of_ids(
-                Stream::Trades,
-                from_id,
-                to_id,
-                gap.record.from_ns,
-                gap.record.to_ns,
-                &gap.record.reason,
-            );
+            let of_ids =
+                Gap::of_ids(Stream::Trades, from_id, to_id, gap.record.from_ns, gap.record.to_ns, &gap.record.reason);
             let missing = ids.missing_within(from_id, to_id).map(|(from, to)| to - from + 1).sum();
             let missing = if state == GapState::Filled { of_ids.missing } else { Some(missing) };
             let record = Gap { state, missing, ..of_ids };
