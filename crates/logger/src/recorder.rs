@@ -2,6 +2,7 @@
 //! the rows to the disk at the flush and sync intervals.
 
 mod core;
+mod housekeeping;
 mod share;
 mod stored;
 
@@ -27,6 +28,7 @@ use crate::{
     symbols::Symbols,
 };
 pub(crate) use core::Core;
+use housekeeping::Housekeeping;
 
 /// How often gauges that age by themselves are brought up to date.
 const REFRESH: Duration = Duration::from_secs(1);
@@ -46,6 +48,7 @@ pub(crate) struct Outlets {
 pub(crate) struct Recorder {
     core: Core,
     outlets: Outlets,
+    housekeeping: Housekeeping,
     recording: Recording,
     /// Bytes that rows may take in memory before the queue is left to fill up.
     memory_bytes: usize,
@@ -88,6 +91,7 @@ impl Recorder {
         Ok(Recorder {
             core,
             outlets,
+            housekeeping: Housekeeping::start(&recording).map_err(LoggerError::Thread)?,
             memory_bytes: limit - queued.min(limit / QUEUE_SHARE),
             recording,
             grace,
@@ -124,6 +128,7 @@ impl Recorder {
             }
             self.health.beat();
             self.tell();
+            self.housekeeping.step(&mut self.core, &self.metrics, self.clock.now_ns());
             let now = Instant::now();
             if now >= next_flush {
                 self.core.tick(self.clock.now_ns());
@@ -210,7 +215,8 @@ impl Recorder {
         self.metrics.recorder.disk_free_bytes.set(i64::try_from(free).unwrap_or(i64::MAX));
         let bytes_written = self.core.bytes_written();
         let bytes_per_day = bytes_written as f64 / self.started.elapsed().as_secs_f64() * 86_400.0;
-        let days = if bytes_written == 0 { f64::INFINITY } else { free as f64 / bytes_per_day };
+        let at_this_rate = if bytes_written == 0 { f64::INFINITY } else { free as f64 / bytes_per_day };
+        let days = self.housekeeping.days_left(free, self.clock.now_ns()).unwrap_or(at_this_rate);
         self.metrics.recorder.disk_days_left.set(days);
     }
 
@@ -243,3 +249,6 @@ impl Recorder {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,3 @@
+//! What happened once, or may happen to anybody.
+
+use super::world::{S, Step, World};
