@@ -58,6 +58,8 @@ impl Pace {
     }
 }
 
+/// More than any venue lists, and what a pattern can match at most.
+const MOST_LISTED: usize = 50_000;
 /// Symbols named in one line of the log.
 const NAMED: usize = 20;
 
@@ -90,8 +92,8 @@ enum FetchError {
     Send(#[from] SendError),
     #[error(transparent)]
     Rest(#[from] RestError),
-    #[error("the listing is empty")]
-    Empty,
+    #[error("the listing has {0} instruments; 1 to {MOST_LISTED} are believed")]
+    Unbelievable(usize),
     #[error("reading it was aborted")]
     Aborted,
     #[error("there was no time for it")]
@@ -119,7 +121,10 @@ async fn fetch(venue: &'static dyn Venue, interface: &Interface, clock: Clock) -
     let read = reading.await.map_err(|_| FetchError::Aborted)?;
     interface.understood(&read).await;
     let listing = Listing::new(venue, clock.now_ns(), read?);
-    if listing.instruments.is_empty() { Err(FetchError::Empty) } else { Ok(listing) }
+    match listing.instruments.len() {
+        1..=MOST_LISTED => Ok(listing),
+        count => Err(FetchError::Unbelievable(count)),
+    }
 }
 
 impl Discovery {
