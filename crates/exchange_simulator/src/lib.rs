@@ -37,6 +37,7 @@ mod simulator;
 mod tls;
 mod venue;
 
+pub use clock::ClockPace;
 pub use config::{Config, Limits, MAX_RATE, MarketState, Replay, Tls, VenueConfig};
 pub use error::{Error, Result};
 pub use fault::{FAULT_HELP, Fault, FaultKind, HttpTarget, Start, Stream};
