@@ -242,7 +242,8 @@ mod tests {
 
     #[test]
     fn a_failed_write_fails_the_flush() {
-        let ledger = Ledger::create(Some(Path::new("/dev/full")), false, MarketClock::new(0, ClockPace::default())).unwrap();
+        let ledger =
+            Ledger::create(Some(Path::new("/dev/full")), false, MarketClock::new(0, ClockPace::default())).unwrap();
         ledger.control(ControlMessage::Connect, VenueKind::Coinbase, 1, |_| ());
         assert!(matches!(ledger.flush(), Err(Error::Ledger { .. })));
         assert!(matches!(ledger.flush(), Err(Error::Ledger { .. })), "and every later one");

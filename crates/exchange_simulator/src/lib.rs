@@ -48,4 +48,4 @@ pub use ledger::{
 pub use market::book::HISTORY_TRADES;
 pub use market::instrument::MAX_SYMBOLS;
 pub use simulator::{Disconnect, FaultId, Simulator};
-pub use venue::VenueKind;
+pub use venue::{VenueKind, symbols};
