@@ -43,9 +43,9 @@ impl GapRecord {
         self.state != "filled"
     }
 
-    /// Whether a time lies in it.
-    pub fn spans(&self, at_ns: u64) -> bool {
-        self.times.0 <= at_ns && at_ns <= self.times.1
+    /// Whether a time lies in it, or at most `slack_ns` beside it.
+    pub fn spans(&self, at_ns: u64, slack_ns: u64) -> bool {
+        self.times.0 <= at_ns.saturating_add(slack_ns) && at_ns <= self.times.1.saturating_add(slack_ns)
     }
 }
 
@@ -68,7 +68,8 @@ pub fn symbol_directory(exchange: &str, symbol: &str) -> String {
     format!("{exchange}/{}", named.replace('/', "_"))
 }
 
-fn width(column: &str) -> usize {
+/// Bytes of a cell.
+pub(crate) fn width(column: &str) -> usize {
     match column {
         "maker_order_id" | "taker_order_id" => 16,
         "id" | "event_id" => 8,

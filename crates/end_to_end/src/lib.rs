@@ -10,8 +10,10 @@ pub mod http;
 pub mod ledger;
 pub mod metrics;
 pub mod oracle;
+pub mod power;
 pub mod program;
 pub mod prometheus;
+pub mod run;
 pub mod services;
 
 use std::{

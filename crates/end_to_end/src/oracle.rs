@@ -22,6 +22,17 @@ pub struct Oracle {
     messages: BTreeMap<(VenueKind, String), Vec<MessageEntry>>,
     controls: Vec<ControlEntry>,
     rest: BTreeMap<(VenueKind, String), BTreeSet<u64>>,
+    crashes: Vec<Crash>,
+    speed: u64,
+}
+
+/// A violent end of the logger; ns since the Unix epoch.
+#[derive(Clone, Copy, Debug)]
+pub struct Crash {
+    /// What arrived before this was safe.
+    pub safe_ns: u64,
+    /// When it came.
+    pub at_ns: u64,
 }
 
 /// How one symbol's files compare.
@@ -77,7 +88,20 @@ impl Oracle {
                 rest.insert((*venue, symbol), ids);
             }
         }
-        Oracle { messages, controls: ledger.iter().filter_map(Entry::control).cloned().collect(), rest }
+        let controls = ledger.iter().filter_map(Entry::control).cloned().collect();
+        Oracle { messages, controls, rest, crashes: Vec::new(), speed: 1 }
+    }
+
+    /// The logger was ended like this: what was not safe may be missing if the records tell.
+    #[must_use]
+    pub fn with_crashes(self, crashes: &[Crash]) -> Oracle {
+        Oracle { crashes: crashes.to_vec(), ..self }
+    }
+
+    /// Both clocks ran so many times as fast as the system's.
+    #[must_use]
+    pub fn at_speed(self, speed: u32) -> Oracle {
+        Oracle { speed: u64::from(speed), ..self }
     }
 
     /// Compares all symbols; the findings of all, each with its symbol.
@@ -105,7 +129,7 @@ impl Oracle {
         let truth = trades::Truth::of(venue, messages, rest);
         truth.judge(&table, &files::coverage(data, venue.name(), symbol, "TRADES"), &mut verdict);
         let controls: Vec<_> = self.controls.iter().filter(|control| control.venue == venue).collect();
-        let quotes = quotes::Truth::of(symbol, messages, &controls);
+        let quotes = quotes::Truth::of(symbol, messages, &controls, &self.crashes, self.speed);
         quotes.judge(&files::table(data, venue.name(), symbol, "MD"), &truth, &mut verdict);
         verdict
     }

@@ -4,24 +4,39 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use exchange_simulator::{ControlEntry, ControlMessage, MessageEntry, MessageKind};
 
-use super::{Verdict, bits, trades};
+use super::{Crash, Verdict, bits, trades};
 use crate::files::Series;
 
-/// Clocks of both programs are the same, but a mark is set a little after what it marks.
+/// Clocks of both programs are the same, but a mark is set a little after what it marks; ns of the system's clock.
 const SLACK_NS: u64 = 50_000_000;
+
+/// A connection that is reset takes what was on its way with it, and a subscription is asked for anew as soon as it is found to
+/// be hurt; ns of the system's clock.
+const HASTE_NS: u64 = 1_000_000_000;
 
 /// What the venue said of the best bid and ask, and who heard it.
 struct Line<'a> {
     message: &'a MessageEntry,
     /// Bid, its size, ask, its size; bits.
     best: [u64; 4],
-    /// Without a row of it something is lost.
-    required: bool,
+    need: Need,
+}
+
+/// What must become of a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Need {
+    /// Nothing: it says what was said before, or a second connection says it.
+    Nothing,
+    /// A row, or an interval on record: it came while the subscription was hurt, or just before the logger was killed.
+    Told,
+    /// A row.
+    Row,
 }
 
 /// The quotes of one symbol, in the order in which they left.
 pub(super) struct Truth<'a> {
     lines: Vec<Line<'a>>,
+    slack_ns: u64,
 }
 
 /// A row of `MD`, as far as quotes go.
@@ -61,20 +76,32 @@ struct Carrier {
 }
 
 impl<'a> Truth<'a> {
-    pub(super) fn of(symbol: &str, messages: &'a [MessageEntry], controls: &[&ControlEntry]) -> Truth<'a> {
+    /// `speed` is how many times as fast as the system's clock the market's runs.
+    pub(super) fn of(
+        symbol: &str,
+        messages: &'a [MessageEntry],
+        controls: &[&ControlEntry],
+        crashes: &[Crash],
+        speed: u64,
+    ) -> Truth<'a> {
         let mut lines: Vec<Line<'a>> = messages
             .iter()
             .filter(|message| is_quote(message))
             .map(|message| {
                 let [bid, bid_size] = [&message.bid, &message.bid_size].map(|text| bits(text.as_ref()));
                 let [ask, ask_size] = [&message.ask, &message.ask_size].map(|text| bits(text.as_ref()));
-                Line { message, best: [bid, bid_size, ask, ask_size], required: false }
+                Line { message, best: [bid, bid_size, ask, ask_size], need: Need::Nothing }
             })
             .collect();
         late_ones_later(&mut lines);
-        let doubts = doubts(symbol, &lines, controls);
-        require(symbol, &mut lines, controls, &doubts);
-        Truth { lines }
+        let doubts = doubts(symbol, &lines, controls, HASTE_NS * speed);
+        need(symbol, &mut lines, controls, &doubts, SLACK_NS * speed);
+        for line in lines.iter_mut().filter(|line| line.need == Need::Row) {
+            if crashes.iter().any(|crash| (crash.safe_ns..=crash.at_ns + SLACK_NS).contains(&line.message.sent_ns)) {
+                line.need = Need::Told;
+            }
+        }
+        Truth { lines, slack_ns: SLACK_NS * speed }
     }
 
     pub(super) fn judge(&self, table: &Series, trades: &trades::Truth<'_>, verdict: &mut Verdict) {
@@ -104,10 +131,14 @@ impl<'a> Truth<'a> {
                 state = Some(row.best);
                 continue;
             }
+            // A logger that starts knows no trade.
+            if row.kind == 2 && f64::from_bits(row.trade.price).is_nan() {
+                shown = None;
+            }
             if shown.as_ref().is_some_and(|shown| *shown != row.trade) {
                 verdict.find(format!("MD row {number} of a quote has another trade than the row before"));
             }
-            let fits = |line: &Line<'_>| line.is(row) && line.message.sent_ns <= row.receive_ns + SLACK_NS;
+            let fits = |line: &Line<'_>| line.is(row) && line.message.sent_ns <= row.receive_ns + self.slack_ns;
             match (next..self.lines.len()).find(|index| fits(&self.lines[*index])) {
                 Some(index) => {
                     matched.insert(index, number);
@@ -132,39 +163,38 @@ impl<'a> Truth<'a> {
 
     /// Quotes that are no rows.
     fn judge_lost(&self, matched: &BTreeMap<usize, usize>, verdict: &mut Verdict) {
-        let lost: Vec<&Line<'_>> = self
-            .lines
-            .iter()
-            .enumerate()
-            .filter(|(index, line)| line.required && !matched.contains_key(index))
-            .map(|(_, line)| line)
-            .collect();
+        let absent = |need: Need| {
+            let lines = self.lines.iter().enumerate();
+            lines.filter(move |(index, line)| line.need == need && !matched.contains_key(index))
+        };
+        let lost: Vec<_> = absent(Need::Row).map(|(_, line)| line.message).collect();
         if let Some(first) = lost.first() {
-            let required = self.lines.iter().filter(|line| line.required).count();
             verdict.find(format!(
-                "{} of {required} quotes are lost that a live subscription got, first {} sent at {} to {:?}, id {:?}",
+                "{} quotes are lost that a live subscription got, first {} sent at {} to {:?}, id {:?}",
                 lost.len(),
-                first.message.seq,
-                first.message.sent_ns,
-                first.message.connections,
-                first.message.id
+                first.seq,
+                first.sent_ns,
+                first.connections,
+                first.id
             ));
         }
         let Some(((first, _), (last, _))) = matched.first_key_value().zip(matched.last_key_value()) else { return };
-        let untold = self.lines.iter().enumerate().filter(|(index, line)| {
-            first < index
-                && index < last
-                && line.is_unheard()
-                && !verdict.quote_gaps.iter().any(|gap| gap.spans(line.message.sent_ns))
-        });
-        let untold: Vec<_> = untold.collect();
-        if let Some((_, line)) = untold.first() {
+        let unheard = self.lines.iter().enumerate().filter(|(_, line)| line.is_unheard());
+        let told =
+            |line: &Line<'_>| verdict.quote_gaps.iter().any(|gap| gap.spans(line.message.sent_ns, self.slack_ns));
+        let untold: Vec<_> = absent(Need::Told)
+            .chain(unheard)
+            .filter(|(index, line)| first < index && index < last && !told(line))
+            .map(|(_, line)| line.message)
+            .collect();
+        if let Some(first) = untold.first() {
             verdict.find(format!(
-                "{} quotes did not arrive and are in no interval of the records, first {} sent at {} ({})",
+                "{} quotes were not recorded and are in no interval of the records, first {} sent at {} to {:?} ({})",
                 untold.len(),
-                line.message.seq,
-                line.message.sent_ns,
-                line.message.fault.as_deref().unwrap_or("nobody was subscribed"),
+                first.seq,
+                first.sent_ns,
+                first.connections,
+                first.fault.as_deref().unwrap_or("no fault"),
             ));
         }
     }
@@ -203,7 +233,7 @@ fn late_ones_later(lines: &mut [Line<'_>]) {
 
 /// Spans of the ledger in which a connection's subscription to the quotes was hurt and not begun anew yet: whether what came in
 /// between is recorded is the logger's choice.
-fn doubts(symbol: &str, lines: &[Line<'_>], controls: &[&ControlEntry]) -> Vec<(u64, u64, u64)> {
+fn doubts(symbol: &str, lines: &[Line<'_>], controls: &[&ControlEntry], haste_ns: u64) -> Vec<(u64, u64, u64)> {
     let mut doubts: Vec<(u64, u64, u64)> = Vec::new();
     let begun = controls.iter().filter(|control| {
         matches!(control.message, ControlMessage::Unsubscribe | ControlMessage::Subscribe | ControlMessage::Disconnect)
@@ -222,16 +252,16 @@ fn doubts(symbol: &str, lines: &[Line<'_>], controls: &[&ControlEntry]) -> Vec<(
             doubts.push((control.connection, message.sent_ns, control.at_ns));
         } else if control.message == ControlMessage::Unsubscribe {
             // Whatever made the logger ask for it anew, it did so at once.
-            doubts.push((control.connection, control.at_ns.saturating_sub(1_000_000_000), control.at_ns));
+            doubts.push((control.connection, control.at_ns.saturating_sub(haste_ns), control.at_ns));
         } else if ended && control.reason.as_deref().is_some_and(|reason| reason.contains("reset")) {
-            doubts.push((control.connection, control.at_ns.saturating_sub(1_000_000_000), control.at_ns));
+            doubts.push((control.connection, control.at_ns.saturating_sub(haste_ns), control.at_ns));
         }
     }
     doubts
 }
 
 /// Says which lines must be rows: those that the connection got which had carried the quotes longest at that moment.
-fn require(symbol: &str, lines: &mut [Line<'_>], controls: &[&ControlEntry], doubts: &[(u64, u64, u64)]) {
+fn need(symbol: &str, lines: &mut [Line<'_>], controls: &[&ControlEntry], doubts: &[(u64, u64, u64)], slack_ns: u64) {
     let ends: Vec<(u64, u64)> = controls
         .iter()
         .filter(|control| match control.message {
@@ -263,8 +293,10 @@ fn require(symbol: &str, lines: &mut [Line<'_>], controls: &[&ControlEntry], dou
             let again = carrier.told == Some(line.best) || id != 0 && id <= carrier.last_id;
             let doubted = doubts
                 .iter()
-                .any(|(hurt, from, to)| hurt == connection && (*from..=*to + SLACK_NS).contains(&line.message.sent_ns));
-            line.required |= Some(*connection) == oldest && !again && !doubted;
+                .any(|(hurt, from, to)| hurt == connection && (*from..=*to + slack_ns).contains(&line.message.sent_ns));
+            if Some(*connection) == oldest && !again {
+                line.need = if doubted { Need::Told } else { Need::Row };
+            }
             carrier.told = Some(line.best);
             carrier.last_id = carrier.last_id.max(id);
         }
