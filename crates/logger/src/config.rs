@@ -1,5 +1,7 @@
 //! The configuration: flag > environment > file > default, parsed once into [`Config`].
 
+mod completeness;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
@@ -13,6 +15,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use tracing_subscriber::EnvFilter;
 
 use crate::{cli::RunArgs, discovery::Pattern};
+pub use completeness::Completeness;
 
 /// The effective configuration of a run.
 #[derive(Clone, Serialize)]
@@ -63,6 +66,11 @@ pub struct Recording {
     pub open_files: usize,
     /// A trade is large from this value on, in the quote currency.
     pub large_trade: f64,
+    /// Whole days before today that are kept; none keeps all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub keep_days: Option<u32>,
+    /// When what is missing is asked about, and a day is over.
+    pub completeness: Completeness,
 }
 
 /// One exchange to record.
@@ -86,6 +94,52 @@ pub struct Exchange {
     /// PEM file of certificates to trust beside the system's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ca_file: Option<PathBuf>,
+    /// Further connections that carry each stream too.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub spare_connections: usize,
+    /// In place of the venue's own.
+    #[serde(skip_serializing_if = "Timeouts::is_default")]
+    pub timeouts: Timeouts,
+}
+
+/// How long a venue may take, where it shall differ from what is known of the venue.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Timeouts {
+    /// Until it answers a subscription.
+    #[serde(default, deserialize_with = "duration", serialize_with = "as_some_duration")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub acknowledge: Option<Duration>,
+    /// Without a sign of life on a connection.
+    #[serde(default, deserialize_with = "duration", serialize_with = "as_some_duration")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub silence: Option<Duration>,
+    /// Until a subscription's first data, where the venue opens with some.
+    #[serde(default, deserialize_with = "duration", serialize_with = "as_some_duration")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub first_data: Option<Duration>,
+    /// Between two signs of life of one subscription, where the venue promises them.
+    #[serde(default, deserialize_with = "duration", serialize_with = "as_some_duration")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub repeats: Option<Duration>,
+}
+
+impl Timeouts {
+    fn is_default(&self) -> bool {
+        *self == Timeouts::default()
+    }
+
+    fn check(&self, key: impl Fn(&str) -> String) -> Result<(), ConfigError> {
+        let Timeouts { acknowledge, silence, first_data, repeats } = *self;
+        let named =
+            [("acknowledge", acknowledge), ("silence", silence), ("first_data", first_data), ("repeats", repeats)];
+        for (name, duration) in named {
+            if let Some(duration) = duration {
+                within(&key(&format!("timeouts.{name}")), duration, 50, 3_600_000)?;
+            }
+        }
+        Ok(())
+    }
 }
 
 /// A configuration that cannot be used; each says where it is wrong and what would be right.
@@ -145,6 +199,8 @@ struct File {
     memory_limit_bytes: Option<usize>,
     open_files: Option<usize>,
     large_trade: Option<f64>,
+    keep_days: Option<u32>,
+    completeness: Option<completeness::File>,
     symbol_label_limit: Option<usize>,
     queue_capacity: Option<usize>,
     backfill: Option<bool>,
@@ -162,6 +218,9 @@ struct ExchangeFile {
     symbols: Option<Vec<String>>,
     trades: Option<Trades>,
     ca_file: Option<PathBuf>,
+    spare_connections: Option<usize>,
+    #[serde(default)]
+    timeouts: Timeouts,
 }
 
 /// Which of a venue's trade streams to record.
@@ -189,6 +248,8 @@ impl Config {
                 memory_limit_bytes: file.memory_limit_bytes.unwrap_or(256 << 20),
                 open_files: file.open_files.unwrap_or(4_096),
                 large_trade: file.large_trade.unwrap_or(100_000.0),
+                keep_days: file.keep_days,
+                completeness: file.completeness.unwrap_or_default().or_default()?,
             },
             metrics_listen: metrics.listen(DEFAULT_METRICS_PORT)?,
             security: metrics.security()?,
@@ -226,7 +287,10 @@ impl Config {
         if !(recording.large_trade > 0.0 && recording.large_trade.is_finite()) {
             return Err(value("large_trade", "must be a positive number in the quote currency"));
         }
-        Ok(())
+        if recording.keep_days == Some(0) {
+            return Err(value("keep_days", "0 would keep nothing; leave it away to keep all days"));
+        }
+        recording.completeness.check()
     }
 }
 
@@ -259,6 +323,14 @@ fn metrics_args(args: &RunArgs, file: &File) -> Result<MetricsArgs, ConfigError>
 
 /// A fact takes about 150 bytes: more would be gigabytes, which say that something is wrong and do not help.
 const MOST_QUEUED: usize = 10_000_000;
+
+/// Each carries everything once more: two survive what any one of three does.
+const MOST_SPARES: usize = 3;
+
+#[allow(clippy::trivially_copy_pass_by_ref)]
+fn is_zero(number: &usize) -> bool {
+    *number == 0
+}
 
 fn within(key: &str, duration: Duration, least_ms: u64, most_ms: u64) -> Result<(), ConfigError> {
     let (least, most) = (Duration::from_millis(least_ms), Duration::from_millis(most_ms));
@@ -333,9 +405,10 @@ fn exchange(venue: &'static dyn Venue, file: ExchangeFile) -> Result<Exchange, C
             continue;
         }
         column_store::layout::symbol_directory(symbol).map_err(|error| value(key("symbols"), error.to_string()))?;
-        // Both venues write their symbols so; another spelling is subscribed, and then nothing matches what comes.
-        if *symbol != symbol.to_uppercase() {
-            return Err(value(key("symbols"), format!("`{symbol}` must be `{}`", symbol.to_uppercase())));
+        // The venue's messages have its own spelling; another one is subscribed, and then nothing matches what comes.
+        let spelling = venue.spelling(symbol);
+        if *symbol != spelling {
+            return Err(value(key("symbols"), format!("`{symbol}` must be `{spelling}`")));
         }
     }
     if let Some(path) = file.ca_file.as_ref().filter(|path| !path.is_file()) {
@@ -352,7 +425,22 @@ fn exchange(venue: &'static dyn Venue, file: ExchangeFile) -> Result<Exchange, C
     if exclude.iter().any(String::is_empty) {
         return Err(value(key("exclude"), "has an empty name"));
     }
-    Ok(Exchange { venue, ws_url, rest_url, symbols, exclude, streams, ca_file: file.ca_file })
+    file.timeouts.check(key)?;
+    let spare_connections = file.spare_connections.unwrap_or(0);
+    if spare_connections > MOST_SPARES {
+        return Err(value(key("spare_connections"), format!("{spare_connections} is more than {MOST_SPARES}")));
+    }
+    Ok(Exchange {
+        venue,
+        ws_url,
+        rest_url,
+        symbols,
+        exclude,
+        streams,
+        ca_file: file.ca_file,
+        spare_connections,
+        timeouts: file.timeouts,
+    })
 }
 
 /// An address without path: that belongs to the venue's protocol and is added to it.
@@ -375,6 +463,10 @@ fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duratio
 
 fn as_duration<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(&humantime::format_duration(*duration))
+}
+
+fn as_some_duration<S: Serializer>(duration: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
+    duration.map(|duration| humantime::format_duration(duration).to_string()).serialize(serializer)
 }
 
 fn as_texts<S: Serializer>(addresses: &[ListenAddr], serializer: S) -> Result<S::Ok, S::Error> {

@@ -20,7 +20,7 @@ use crate::{
     feed::{Feed, Shared, Venues},
     metrics::{Metrics, RestMetrics},
     queue,
-    recorder::Recorder,
+    recorder::{Outlets, Parts, Recorder},
     rest::{Allowances, Interface},
     symbols::Symbols,
 };
@@ -95,7 +95,7 @@ impl Service {
         for exchange in &exchanges {
             feeds.extend(Feed::of_exchange(exchange, &shared)?);
         }
-        let (_questions, asked) = Questions::channel();
+        let (questions, asked) = Questions::channel();
         let interfaces = if config.backfill { interfaces } else { Vec::new() };
         let backfill = Backfill::new(asked, &interfaces, &symbols, &metrics, &sender, clock, Patience::default());
 
@@ -103,7 +103,17 @@ impl Service {
         let component = health.component("recorder", Some(RECORDER_DEADLINE));
         let resuming = tokio::task::spawn_blocking(move || {
             // Half of the grace period: what could not be written is still counted and told within it.
-            Recorder::new(store, recording, config.shutdown_grace / 2, clock, &symbols, metrics, component)
+            let parts = Parts {
+                recording,
+                queue_capacity: config.queue_capacity,
+                grace: config.shutdown_grace / 2,
+                clock,
+                symbols: &symbols,
+                metrics,
+                health: component,
+                outlets: Outlets { questions: config.backfill.then_some(questions), suspicions: None },
+            };
+            Recorder::new(store, parts)
         });
         let recorder = resuming.await.map_err(|error| ended("recorder", &error))??;
 
