@@ -29,13 +29,14 @@ fn main() {
     pin_self();
     let seconds = std::env::var("BENCH_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(15);
     let scenario = |venue, rate| Scenario { venue, symbols: 1_000, rate, length: Duration::from_secs(seconds) };
+    let mut kept = Vec::new();
     table::heading();
     for venue in Venue::ALL {
         if is_wanted(venue.exchange()) || is_wanted("flood") {
-            scenario::run(&scenario(venue, Rate::Flood));
+            kept.push(scenario::run(&scenario(venue, Rate::Flood)));
         }
         if is_wanted(venue.exchange()) || is_wanted("paced") {
-            scenario::run(&scenario(venue, Rate::PerSecond(250_000)));
+            kept.push(scenario::run(&scenario(venue, Rate::PerSecond(250_000))));
         }
     }
 }

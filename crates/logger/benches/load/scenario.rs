@@ -5,6 +5,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use tempfile::TempDir;
+
 use crate::{
     blaster::Blaster,
     block::{QUOTES, TRADES},
@@ -37,10 +39,11 @@ pub(crate) struct Scenario {
     pub(crate) length: Duration,
 }
 
-/// Runs it and prints its rows of the table.
-pub(crate) fn run(scenario: &Scenario) {
+/// Runs it, prints its rows of the table, and returns the directory with the data. It should be kept until all is measured:
+/// ext4 passes over the numbers of files that were just removed, one by one, when it makes new ones.
+pub(crate) fn run(scenario: &Scenario) -> TempDir {
     let venue = scenario.venue;
-    let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let directory = data_directory();
     let exchange = directory.path().join("data").join(venue.exchange());
     let symbols: Vec<String> = (0..scenario.symbols).map(|index| venue.symbol(index)).collect();
     let blaster = Blaster::start(venue, scenario.rate);
@@ -84,6 +87,15 @@ pub(crate) fn run(scenario: &Scenario) {
     table::plain(&format!("{name}: receive to committed, median, ms"), quantile(0.5));
     table::at_most(&format!("{name}: RSS peak, MB"), peak_mb, 200.0);
     table::plain(&format!("{name}: bytes in files per message"), bytes_below(&exchange) as f64 / messages as f64);
+    directory
+}
+
+/// Below `$BENCH_DATA`, where it stays, or a temporary directory in the build's.
+fn data_directory() -> TempDir {
+    match std::env::var_os("BENCH_DATA") {
+        Some(parent) => tempfile::Builder::new().disable_cleanup(true).tempdir_in(parent).unwrap(),
+        None => tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap(),
+    }
 }
 
 fn bytes_below(directory: &Path) -> u64 {
