@@ -1,5 +1,7 @@
 //! What the logger tells Prometheus. Names and labels are contracts; the exposition appends `_total` to counters.
 
+mod capture;
+
 use std::sync::{Arc, OnceLock};
 
 use column_store::Table;
@@ -12,6 +14,8 @@ use crate::{
     error::LoggerError,
     symbols::{Symbol, Symbols},
 };
+
+pub(crate) use capture::CaptureMetrics;
 
 /// Receive clock − event time: from well below a round trip inside one data centre to a feed that lags by a minute.
 const LATENCY_BUCKETS: [f64; 16] =
