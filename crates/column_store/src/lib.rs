@@ -36,7 +36,8 @@ mod store;
 mod syncing;
 
 pub use audit::{
-    Audit, DayAudit, Finding, GapCount, IdRule, Progress, Rules, SealState, SeriesAudit, Severity, Totals, verify,
+    Audit, DayAudit, Finding, GapCount, IdRule, Progress, Rules, Scope, SealState, SeriesAudit, Severity, Totals,
+    verify,
 };
 pub use coverage::{Coverage, Covered, Proof};
 pub use day::Day;
@@ -55,4 +56,4 @@ pub use row_time::{RowTime, TimeRule};
 pub use schema::{Column, Kind, MdKind, MdRow, Row, Side, Table, TradeRow};
 pub use seal::{SEAL_DELAY_NS, Seal, SealDraft, Sealing};
 pub use series::Written;
-pub use store::{Options, SeriesHandle, Store};
+pub use store::{Options, SeriesHandle, Store, is_recording};

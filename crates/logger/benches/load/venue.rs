@@ -60,7 +60,8 @@ impl Venue {
         let value: Value = serde_json::from_str(frame).ok()?;
         match self {
             Venue::Binance => {
-                let streams = value["params"].as_array()?.iter().map(|name| name.as_str().unwrap().to_owned()).collect();
+                let streams =
+                    value["params"].as_array()?.iter().map(|name| name.as_str().unwrap().to_owned()).collect();
                 Some(Asked { streams, answers: vec![json!({"result": null, "id": value["id"]}).to_string()] })
             }
         }

@@ -3,8 +3,8 @@
 use std::{fs, path::Path};
 
 use crate::{
-    block::{QUOTES, TRADES},
     blaster::Sent,
+    block::{QUOTES, TRADES},
     venue::FIRST_ID,
     watcher::column_file,
 };
