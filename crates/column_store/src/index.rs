@@ -111,10 +111,13 @@ impl Index {
         let known: Vec<_> = read(&self.series).iter().map(|(id, series)| (id.clone(), Arc::clone(series))).collect();
         for (id, series) in known {
             let is_in_use = series.used.load(Ordering::Relaxed) + 1 >= now;
-            if is_in_use && opened.reader.identity(&id)? == Some(series.identity) {
-                series.path_leads_here(now);
-            } else if is_in_use {
-                write(&self.series).remove(&id);
+            if !is_in_use {
+                continue;
+            }
+            match opened.reader.identity(&id) {
+                Ok(Some(identity)) if identity == series.identity => series.path_leads_here(now),
+                // What is wrong with it, the next request tells.
+                _ => drop(write(&self.series).remove(&id)),
             }
         }
         Ok(())
