@@ -15,7 +15,7 @@ use crate::{
     backfill::{Backfill, Patience, Questions},
     clock::Clock,
     config::{Config, Exchange},
-    discovery::Discovery,
+    discovery::{Discovery, Pace},
     error::LoggerError,
     feed::{Feed, Shared, Venues},
     metrics::{Metrics, RestMetrics},
@@ -77,8 +77,8 @@ impl Service {
 
         let mut exchanges = config.exchanges;
         let interfaces = interfaces(&exchanges, &config.recording.data_path, &mut registry, clock)?;
-        let (data_path, refresh) = (&config.recording.data_path, config.listing_refresh);
-        let discovery = Discovery::resolve(&mut exchanges, &interfaces, data_path, refresh, clock).await?;
+        let (data_path, pace) = (&config.recording.data_path, Pace::every(config.listing_refresh));
+        let discovery = Discovery::resolve(&mut exchanges, &interfaces, data_path, pace, clock).await?;
         let symbols = Arc::new(Symbols::new(&exchanges, config.symbol_label_limit, clock));
         let metrics = Arc::new(Metrics::register(&mut registry, &symbols)?);
         symbols.register(&mut registry)?;
