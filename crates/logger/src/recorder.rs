@@ -58,6 +58,8 @@ pub(crate) struct Recorder {
     metrics: Arc<Metrics>,
     health: Component,
     started: Instant,
+    /// Since when a sync is under way.
+    syncing_since: Option<Instant>,
     /// Why the last flush and the last sync failed.
     failures: [Option<String>; 2],
 }
@@ -99,6 +101,7 @@ impl Recorder {
             metrics,
             health,
             started: Instant::now(),
+            syncing_since: None,
             failures: [None, None],
         })
     }
@@ -128,6 +131,7 @@ impl Recorder {
             }
             self.health.beat();
             self.tell();
+            self.end_sync();
             self.housekeeping.step(&mut self.core, &self.metrics, self.clock.now_ns());
             let now = Instant::now();
             if now >= next_flush {
@@ -136,7 +140,7 @@ impl Recorder {
                 next_flush = now + self.recording.flush_interval;
             }
             if now >= next_sync {
-                self.sync_and_report();
+                self.begin_sync();
                 next_sync = now + self.recording.sync_interval;
             }
             if now >= next_refresh {
@@ -180,10 +184,24 @@ impl Recorder {
         self.report(FLUSH, "rows are kept in memory: a flush failed", result);
     }
 
-    fn sync_and_report(&mut self) {
-        let started = Instant::now();
-        let result = self.core.sync();
-        self.metrics.recorder.sync_seconds.observe(started.elapsed().as_secs_f64());
+    fn begin_sync(&mut self) {
+        match self.core.begin_sync() {
+            Ok(()) => _ = self.syncing_since.get_or_insert_with(Instant::now),
+            Err(error) => self.report_sync(Err(error)),
+        }
+    }
+
+    /// Hears of the sync that is under way.
+    fn end_sync(&mut self) {
+        if let Some(result) = self.core.end_sync() {
+            if let Some(since) = self.syncing_since.take() {
+                self.metrics.recorder.sync_seconds.observe(since.elapsed().as_secs_f64());
+            }
+            self.report_sync(result);
+        }
+    }
+
+    fn report_sync(&mut self, result: Result<(), StoreError>) {
         self.report(SYNC, "rows are not proven to be on disk: a sync failed", result);
         self.measure_disk();
     }

@@ -66,14 +66,14 @@ pub(super) struct World {
     /// All trades that ever were: id → its time.
     pub(super) trades: BTreeMap<u64, u64>,
     forgotten: BTreeSet<u64>,
-    connections: Vec<ConnectionId>,
+    pub(super) connections: Vec<ConnectionId>,
     opened: u64,
     /// Frames of the connection.
     frames: u64,
     pub(super) question: Option<Question>,
     /// How many were asked.
     pub(super) asked: u64,
-    suspected: usize,
+    pub(super) suspected: usize,
 }
 
 impl World {
