@@ -93,6 +93,8 @@ pub(super) struct World {
     opened: u64,
     /// Frames of the connection.
     frames: u64,
+    /// When there was a connection first, ns.
+    first_live_ns: Option<u64>,
     pub(super) question: Option<Question>,
     /// How many were asked.
     pub(super) asked: u64,
@@ -122,6 +124,7 @@ impl World {
             connections: Vec::new(),
             opened: 0,
             frames: 0,
+            first_live_ns: None,
             question: None,
             asked: 0,
             suspected: 0,
@@ -233,6 +236,7 @@ impl World {
                         self.fact(connection, Fact::Lost { stream, why: LostWhy::Sequence, proven_ns });
                         self.fact(connection, Fact::Live(stream));
                     }
+                    self.quote(connection);
                 }
             }
             Step::Miss(count) => (0..count).for_each(|_| _ = self.happen()),
@@ -266,6 +270,10 @@ impl World {
             Step::Flush => self.flush(),
             Step::Kill => {
                 self.core = None;
+                if self.ids().is_empty() {
+                    // Nothing had reached the files: it is the first start again.
+                    self.first_live_ns = None;
+                }
                 self.start();
             }
             Step::Stop => self.stop(),
@@ -285,11 +293,16 @@ impl World {
 
     pub(super) fn connect(&mut self) {
         self.opened += 1;
+        self.first_live_ns.get_or_insert(self.now_ns);
         let connection = ConnectionId(self.now_ns + self.opened);
         self.connections.push(connection);
         for stream in [Stream::Trades, Stream::Quotes] {
             self.fact(connection, Fact::Live(stream));
         }
+        self.quote(connection);
+    }
+
+    fn quote(&mut self, connection: ConnectionId) {
         let quote = QuoteFact { update_id: 0, event_ns: self.now_ns, bid: 1.0, bid_size: 1.0, ask: 2.0, ask_size: 1.0 };
         self.fact(connection, Fact::Quote(quote));
     }
@@ -393,7 +406,8 @@ impl World {
         let gaps = self.gaps(Table::Trades);
         let unfilled: Vec<&Gap> = gaps.iter().filter(|gap| gap.state != GapState::Filled).collect();
         for (id, ns) in self.trades.range(first..) {
-            if recorded.contains(id) {
+            // What REST tells of an interval reaches beyond it; before the first connection nothing was promised.
+            if recorded.contains(id) || self.first_live_ns.is_none_or(|first_ns| *ns < first_ns) {
                 continue;
             }
             assert!(self.forgotten.contains(id), "{id} can be had of the venue, and is not in the files: {gaps:#?}");
