@@ -282,12 +282,10 @@ impl World {
 
     fn repeat(&mut self, before: u64) {
         let id = self.trades.keys().rev().nth(usize::try_from(before).unwrap()).copied();
-        // Ids that only rise arrive in their order.
-        if let Some(id) = id.filter(|_| before == 0 || self.rule == VenueRule::Contiguous) {
-            let counts = before == 0 && self.rule == VenueRule::Unique;
-            if !counts {
-                self.arrive(id);
-            }
+        // A venue does not send what was before the first connection, nor lower ids later where ids only rise.
+        let may_come = |id: &u64| self.first_live_ns.is_some_and(|first_ns| self.trades[id] >= first_ns);
+        if let Some(id) = id.filter(may_come).filter(|_| self.rule == VenueRule::Contiguous) {
+            self.arrive(id);
         }
     }
 
