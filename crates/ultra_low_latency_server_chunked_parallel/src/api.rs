@@ -12,12 +12,16 @@ use warp::{
 };
 
 use crate::{
+    budget::FileBudget,
     cors,
     data_answer::DataAnswers,
     form,
+    formats::Format,
     limits::Limits,
     metrics::{DATA_PATH, Metrics, SYMBOLS_PATH},
+    query::DataQuery,
     symbols::{Listed, Symbols},
+    table_answer::TableAnswers,
 };
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -27,7 +31,9 @@ const X_FETCH_TIME_MS: HeaderName = HeaderName::from_static("x-fetch-time-ms");
 /// What the paths need.
 #[derive(Debug)]
 pub(crate) struct Api {
+    limits: Limits,
     data: DataAnswers,
+    tables: TableAnswers,
     symbols: Symbols,
 }
 
@@ -35,7 +41,10 @@ impl Api {
     pub(crate) fn new(root: &Path, limits: &Limits, metrics: &Metrics) -> Api {
         let plans = Arc::new(Semaphore::new(limits.plans_at_once));
         let symbols = Symbols::new(root.to_owned(), Arc::clone(&plans));
-        Api { data: DataAnswers::new(root, limits.clone(), metrics.clone(), plans), symbols }
+        let files = FileBudget::of_process();
+        let tables = TableAnswers::new(root, limits.clone(), metrics.clone(), Arc::clone(&plans), files);
+        let data = DataAnswers::new(root, limits.clone(), metrics.clone(), plans);
+        Api { limits: limits.clone(), data, tables, symbols }
     }
 
     /// `/api/data` and `/api/symbols` for GET and HEAD, `OPTIONS` of anything, and 404 for the rest, all of them
@@ -46,10 +55,12 @@ impl Api {
         let api = Arc::new(self);
         let preflight = warp::options().map(cors::preflight);
         let for_data = Arc::clone(&api);
-        let data = exact(DATA_PATH).and(is_head()).and(query()).then(move |is_head, query: Option<String>| {
-            let api = Arc::clone(&for_data);
-            async move { api.data.answer(query.as_deref(), is_head).await }
-        });
+        let data = exact(DATA_PATH).and(is_head()).and(query()).and(warp::header::optional("accept")).then(
+            move |is_head, query: Option<String>, accept: Option<String>| {
+                let api = Arc::clone(&for_data);
+                async move { api.data(query.as_deref(), accept.as_deref(), is_head).await }
+            },
+        );
         // The HTTP implementation leaves the body of an answer to HEAD away and keeps its length.
         let symbols = exact(SYMBOLS_PATH).and(is_head()).and(query()).then(move |_, query: Option<String>| {
             let api = Arc::clone(&api);
@@ -57,6 +68,22 @@ impl Api {
         });
         let answered = preflight.or(data).unify().or(symbols).unify();
         answered.recover(not_found).unify().map(cors::allow_any_origin)
+    }
+
+    /// The plain form is the data path's own affair, and so is telling what is wrong with a query.
+    async fn data(&self, query: Option<&str>, accept: Option<&str>, is_head: bool) -> Response {
+        match DataQuery::parse(query, &self.limits) {
+            Ok(parsed) => {
+                let accepted = || accept.and_then(Format::accepted).filter(|form| parsed.answerable_as(*form).is_ok());
+                let format = parsed.format.or_else(accepted).unwrap_or(Format::Binary);
+                if parsed.is_plain(format) {
+                    self.data.answer(query, is_head).await
+                } else {
+                    self.tables.answer(parsed, format).await
+                }
+            }
+            Err(_) => self.data.answer(query, is_head).await,
+        }
     }
 
     async fn list_symbols(&self, query: Option<&str>) -> Response {
