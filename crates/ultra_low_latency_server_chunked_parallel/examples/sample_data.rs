@@ -140,7 +140,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         store.flush(|_, _| ())?;
     }
     write_instruments(&root, end)?;
-    store.sync()?;
+    store.finish()?;
     while is_live {
         std::thread::sleep(Duration::from_millis(200));
         for market in &mut markets {

@@ -12,10 +12,16 @@ pub struct ApiLimits {
     /// Reductions under way at once (default 2); further ones wait. Each reads whole columns: 100 million rows take
     /// seconds.
     pub reductions_at_once: usize,
+
+    /// Symbols in listings and in the search (default 100,000); with more, the last ones are left out.
+    pub listed_symbols: usize,
+
+    /// Gaps, and ranges of coverage, in one answer (default 10,000); with more, the answer says so.
+    pub gaps: usize,
 }
 
 impl Default for ApiLimits {
     fn default() -> ApiLimits {
-        ApiLimits { reduced_points: 100_000, reductions_at_once: 2 }
+        ApiLimits { reduced_points: 100_000, reductions_at_once: 2, listed_symbols: 100_000, gaps: 10_000 }
     }
 }

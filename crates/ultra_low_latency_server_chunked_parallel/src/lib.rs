@@ -16,6 +16,7 @@
 
 mod api;
 mod api_limits;
+mod api_metrics;
 mod budget;
 mod chunks;
 mod config;
@@ -23,6 +24,8 @@ mod cors;
 mod data_answer;
 mod form;
 mod formats;
+mod gap_answer;
+mod instruments;
 mod limits;
 mod metrics;
 mod missing;
@@ -34,8 +37,11 @@ mod row_set;
 mod rows;
 mod server;
 mod shown;
+mod status;
 mod symbol_alias;
 mod symbol_labels;
+mod symbol_names;
+mod symbol_search;
 mod symbols;
 mod table_answer;
 mod table_plan;

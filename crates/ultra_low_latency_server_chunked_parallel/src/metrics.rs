@@ -7,12 +7,7 @@ use metrics_server::{
     ConnectionObserver, Counter, Family, Handle, Histogram, HttpMetrics, IntGauge, RegisterError, Registry,
 };
 
-use crate::{limits::Limits, symbol_labels::SymbolLabels};
-
-/// The paths of the data port; requests for others share one label value.
-pub(crate) const DATA_PATH: &str = "/api/data";
-/// See [`DATA_PATH`].
-pub(crate) const SYMBOLS_PATH: &str = "/api/symbols";
+use crate::{api::PATHS, api_metrics::ApiMetrics, limits::Limits, symbol_labels::SymbolLabels};
 
 /// Seconds: from an answer out of the page cache to beyond any patience. Rules must not select `le="1"` or `"10"`: whole
 /// numbers are written `1.0` in one text format and `1` in the other.
@@ -26,6 +21,8 @@ const QUERY_SECONDS: [f64; 19] = [
 pub(crate) struct Metrics {
     /// Requests and their durations, by route.
     pub(crate) http: HttpMetrics,
+    /// Those of the other paths.
+    pub(crate) api: ApiMetrics,
     connections: Handle<IntGauge>,
     bytes_served: Family<Counter, 2>,
     query_seconds: Family<Histogram, 1>,
@@ -82,7 +79,8 @@ impl Metrics {
         let help = "Requests and connections refused by a limit";
         let refused = registry.counter("gpu_charts_server_requests_refused", help).labels(["reason"]).register()?;
         Ok(Metrics {
-            http: HttpMetrics::register(registry, "gpu_charts_server", &[DATA_PATH, SYMBOLS_PATH]),
+            http: HttpMetrics::register(registry, "gpu_charts_server", &PATHS),
+            api: ApiMetrics::register(registry)?,
             connections,
             bytes_served,
             query_seconds,

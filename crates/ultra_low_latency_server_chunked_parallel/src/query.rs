@@ -162,11 +162,7 @@ impl DataQuery {
         let columns = columns(&required("columns", parameters.columns)?, table, limits)?;
         let exchange = parameters.exchange.unwrap_or_else(|| DEFAULT_EXCHANGE.to_owned());
         let exchange = directory("exchange", exchange)?;
-        let strict = match parameters.strict.as_deref() {
-            None | Some("0") => false,
-            Some("1") => true,
-            Some(_) => return Err(QueryError::Strict),
-        };
+        let strict = is_strict(parameters.strict.as_deref())?;
         // Screens ask for "their width times four"; one without a width must still get its data.
         let max_points = parameters.max_points.and_then(|points| points.parse().ok()).filter(|points| *points > 0);
         let format = parameters.format.filter(|format| !format.is_empty());
@@ -188,8 +184,7 @@ impl DataQuery {
 
     /// The range in nanoseconds, both ends inclusive.
     pub(crate) fn range_ns(&self) -> (u64, u64) {
-        let (start, end) = (u64::from(self.start), u64::from(self.end));
-        self.ns.unwrap_or((start * NANOS_PER_SECOND, end * NANOS_PER_SECOND + (NANOS_PER_SECOND - 1)))
+        range_ns(self.start, self.end, self.ns)
     }
 
     /// Refuses columns that a format cannot carry.
@@ -205,10 +200,7 @@ impl DataQuery {
     }
 
     fn check_range(&self, limits: &Limits) -> Result<(), QueryError> {
-        let days = self.days();
-        if days > limits.days {
-            return Err(QueryError::TooManyDays { days, limit: limits.days });
-        }
+        let days = check_days(self.start, self.end, limits)?;
         let (files, limit) = (self.files(), limits.files);
         if files > limit {
             let columns = self.different_columns();
@@ -219,7 +211,7 @@ impl DataQuery {
 
     /// UTC days that the range touches.
     fn days(&self) -> u32 {
-        self.end / SECONDS_PER_DAY - self.start / SECONDS_PER_DAY + 1
+        days(self.start, self.end)
     }
 
     fn different_columns(&self) -> usize {
@@ -233,6 +225,73 @@ impl DataQuery {
     pub(crate) fn files(&self) -> usize {
         usize::try_from(self.days()).unwrap_or(usize::MAX).saturating_mul(self.different_columns())
     }
+}
+
+/// A request for what is missing.
+#[derive(Debug)]
+pub(crate) struct GapQuery {
+    /// Of which series.
+    pub(crate) id: SeriesId,
+    /// First second.
+    pub(crate) start: u32,
+    /// Last second.
+    pub(crate) end: u32,
+    /// First and last nanosecond.
+    pub(crate) range_ns: (u64, u64),
+    /// Whether a series that is not there is to be an error.
+    pub(crate) strict: bool,
+}
+
+impl GapQuery {
+    /// Checks a raw query string: symbol, type, range, exchange, strict; the first fault is told.
+    ///
+    /// # Errors
+    /// [`QueryError`], whose text names the parameter.
+    pub(crate) fn parse(query: Option<&str>, limits: &Limits) -> Result<GapQuery, QueryError> {
+        let parameters = Parameters::of(query.ok_or(QueryError::NoQuery)?);
+        let Parameters { symbol, table, start, end, start_ns, end_ns, exchange, strict, .. } = parameters;
+        let symbol = required("symbol", symbol)?;
+        let table = required("type", table)?;
+        let TimeRange { start, end, ns } = TimeRange::parse(start, end, start_ns, end_ns)?;
+        check_days(start, end, limits)?;
+        let id = series(exchange, symbol, &table)?;
+        Ok(GapQuery { id, start, end, range_ns: range_ns(start, end, ns), strict: is_strict(strict.as_deref())? })
+    }
+}
+
+/// A series by the names that a client gave.
+///
+/// # Errors
+/// [`QueryError`], whose text names the parameter.
+pub(crate) fn series(exchange: Option<String>, symbol: String, table: &str) -> Result<SeriesId, QueryError> {
+    let symbol = directory("symbol", symbol)?;
+    let table = Table::from_name(table).ok_or_else(|| QueryError::Table(table.to_owned()))?;
+    let exchange = directory("exchange", exchange.unwrap_or_else(|| DEFAULT_EXCHANGE.to_owned()))?;
+    let symbol = stored_symbol(&exchange, &symbol).unwrap_or(symbol);
+    Ok(SeriesId { exchange, symbol, table })
+}
+
+fn is_strict(text: Option<&str>) -> Result<bool, QueryError> {
+    match text {
+        None | Some("0") => Ok(false),
+        Some("1") => Ok(true),
+        Some(_) => Err(QueryError::Strict),
+    }
+}
+
+/// UTC days that a range touches.
+fn days(start: u32, end: u32) -> u32 {
+    end / SECONDS_PER_DAY - start / SECONDS_PER_DAY + 1
+}
+
+fn check_days(start: u32, end: u32, limits: &Limits) -> Result<u32, QueryError> {
+    let days = days(start, end);
+    if days > limits.days { Err(QueryError::TooManyDays { days, limit: limits.days }) } else { Ok(days) }
+}
+
+fn range_ns(start: u32, end: u32, ns: Option<(u64, u64)>) -> (u64, u64) {
+    let (start, end) = (u64::from(start), u64::from(end));
+    ns.unwrap_or((start * NANOS_PER_SECOND, end * NANOS_PER_SECOND + (NANOS_PER_SECOND - 1)))
 }
 
 /// When rows are wanted from and to, both inclusive.

@@ -8,6 +8,7 @@ mod command_line;
 mod data_answers;
 mod faults;
 mod formats;
+mod gaps;
 mod lifecycle;
 mod metrics;
 mod nanosecond_ranges;
