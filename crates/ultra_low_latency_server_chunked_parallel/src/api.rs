@@ -13,8 +13,20 @@ use warp::{
 };
 
 use crate::{
-    budget::FileBudget, cors, data_answer::DataAnswers, form, formats::Format, gap_answer::GapAnswers, limits::Limits,
-    metrics::Metrics, query::DataQuery, status::Status, symbols::Symbols, table_answer::TableAnswers,
+    budget::FileBudget,
+    cors,
+    data_answer::DataAnswers,
+    form,
+    formats::Format,
+    gap_answer::GapAnswers,
+    limits::Limits,
+    metrics::Metrics,
+    page::{FILES, PageFile},
+    query::DataQuery,
+    status::Status,
+    stream::{Streams, upgrade_required},
+    symbols::Symbols,
+    table_answer::TableAnswers,
 };
 
 const DATA_PATH: &str = "/api/data";
@@ -22,9 +34,11 @@ const SYMBOLS_PATH: &str = "/api/symbols";
 const SEARCH_PATH: &str = "/api/symbol-search";
 const STATUS_PATH: &str = "/api/status";
 const GAPS_PATH: &str = "/api/gaps";
+const STREAM_PATH: &str = "/api/stream";
 
 /// The paths of the data port; requests for others share one label value.
-pub(crate) const PATHS: [&str; 5] = [DATA_PATH, SYMBOLS_PATH, SEARCH_PATH, STATUS_PATH, GAPS_PATH];
+pub(crate) const PATHS: [&str; 8] =
+    [DATA_PATH, SYMBOLS_PATH, SEARCH_PATH, STATUS_PATH, GAPS_PATH, STREAM_PATH, "/", "/api/openapi.json"];
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const X_CACHE_STATUS: HeaderName = HeaderName::from_static("x-cache-status");
@@ -43,6 +57,7 @@ pub(crate) struct Api {
     symbols: Symbols,
     searches: Arc<Semaphore>,
     status: Status,
+    streams: Streams,
 }
 
 /// A filter that answers whatever passes it.
@@ -64,6 +79,7 @@ impl Api {
             symbols: Symbols::watch(root.to_owned(), limits.api.listed_symbols, listed),
             searches: Arc::new(Semaphore::new(SEARCHES_AT_ONCE)),
             status: Status::new(root.to_owned()),
+            streams: Streams::start(root, &limits, metrics),
             limits,
         }
     }
@@ -75,7 +91,15 @@ impl Api {
     ) -> impl Filter<Extract = (Response,), Error = Infallible> + Clone + Send + Sync + 'static {
         let api = Arc::new(self);
         let preflight = warp::options().map(cors::preflight);
-        let answered = preflight.or(api.data_route()).unify().or(api.listing_routes()).unify();
+        let answered = preflight
+            .or(api.data_route())
+            .unify()
+            .or(api.listing_routes())
+            .unify()
+            .or(api.stream_route())
+            .unify()
+            .or(page_route())
+            .unify();
         answered.recover(not_found).unify().map(cors::allow_any_origin)
     }
 
@@ -94,6 +118,12 @@ impl Api {
         let status = self.route(STATUS_PATH, async |api, _| api.status().await);
         let gaps = self.route(GAPS_PATH, async |api, query| api.gaps.answer(query.as_deref()).await);
         symbols.or(search).unify().or(status).unify().or(gaps).unify()
+    }
+
+    fn stream_route(self: &Arc<Self>) -> impl Answering + use<> {
+        let streams = self.streams.clone();
+        let upgraded = exact(STREAM_PATH).and(warp::ws()).map(move |handshake| streams.accept(handshake));
+        upgraded.or(exact(STREAM_PATH).and(is_head()).map(|_| upgrade_required())).unify()
     }
 
     /// A path whose answer depends on its query alone.
@@ -169,6 +199,14 @@ impl Api {
         }
         response
     }
+}
+
+/// The files of the page.
+fn page_route() -> impl Answering {
+    let asked = warp::path::full().and(is_head()).and_then(|full: FullPath, _| async move {
+        FILES.into_iter().find(|file| file.path == full.as_str()).ok_or_else(reject::not_found)
+    });
+    asked.map(PageFile::answer)
 }
 
 /// The path as it was sent: not decoded, and without the slash at the end that `warp::path!` would allow.

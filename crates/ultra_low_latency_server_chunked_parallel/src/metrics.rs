@@ -43,10 +43,22 @@ pub(crate) enum Refusal {
     OpenFiles,
     /// [`Limits::connections`].
     Connections,
+    /// [`ApiLimits::stream_clients`](crate::ApiLimits::stream_clients).
+    StreamClients,
+    /// [`ApiLimits::stream_subscriptions`](crate::ApiLimits::stream_subscriptions).
+    StreamSubscriptions,
 }
 
 impl Refusal {
-    const ALL: [Refusal; 5] = [Self::Days, Self::Columns, Self::Files, Self::OpenFiles, Self::Connections];
+    const ALL: [Refusal; 7] = [
+        Self::Days,
+        Self::Columns,
+        Self::Files,
+        Self::OpenFiles,
+        Self::Connections,
+        Self::StreamClients,
+        Self::StreamSubscriptions,
+    ];
 
     fn name(self) -> &'static str {
         match self {
@@ -55,6 +67,8 @@ impl Refusal {
             Self::Files => "files",
             Self::OpenFiles => "open_files",
             Self::Connections => "connections",
+            Self::StreamClients => "stream_clients",
+            Self::StreamSubscriptions => "stream_subscriptions",
         }
     }
 }

@@ -159,7 +159,7 @@ impl DataQuery {
         let table = required("type", parameters.table)?;
         let table = Table::from_name(&table).ok_or(QueryError::Table(table))?;
         let range = TimeRange::parse(parameters.start, parameters.end, parameters.start_ns, parameters.end_ns)?;
-        let columns = columns(&required("columns", parameters.columns)?, table, limits)?;
+        let columns = columns(&required("columns", parameters.columns)?, table, limits.columns)?;
         let exchange = parameters.exchange.unwrap_or_else(|| DEFAULT_EXCHANGE.to_owned());
         let exchange = directory("exchange", exchange)?;
         let strict = is_strict(parameters.strict.as_deref())?;
@@ -392,10 +392,14 @@ fn seconds(parameter: &'static str, text: &str) -> Result<u32, QueryError> {
     text.parse().map_err(|source| QueryError::Number { parameter, source })
 }
 
-fn columns(list: &str, table: Table, limits: &Limits) -> Result<Vec<&'static Column>, QueryError> {
+/// Columns by their names, with commas between them.
+///
+/// # Errors
+/// [`QueryError`], whose text names what is wrong.
+pub(crate) fn columns(list: &str, table: Table, columns_max: usize) -> Result<Vec<&'static Column>, QueryError> {
     let columns = list.split(',').count();
-    if columns > limits.columns {
-        return Err(QueryError::TooManyColumns { columns, limit: limits.columns });
+    if columns > columns_max {
+        return Err(QueryError::TooManyColumns { columns, limit: columns_max });
     }
     let column = |name: &str| table.column(name).ok_or_else(|| QueryError::Column { name: name.to_owned(), table });
     list.split(',').map(str::trim).map(column).collect()

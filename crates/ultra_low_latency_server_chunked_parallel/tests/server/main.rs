@@ -12,8 +12,10 @@ mod gaps;
 mod lifecycle;
 mod metrics;
 mod nanosecond_ranges;
+mod page;
 mod reductions;
 mod running;
+mod streams;
 mod symbols;
 mod written;
 
