@@ -13,9 +13,10 @@ use tower::Layer as _;
 
 use crate::{
     api::Api,
+    api::DATA_PATH,
     cors,
     data_loop::{DataLoops, Outcome, Shared},
-    metrics::{DATA_PATH, Metrics},
+    metrics::Metrics,
 };
 
 /// Starts the threads of the fast way.
