@@ -1,5 +1,6 @@
 //! What the logger tells Prometheus. Names and labels are contracts; the exposition appends `_total` to counters.
 
+mod feeds;
 mod rest;
 
 use std::sync::{Arc, OnceLock};
@@ -14,6 +15,7 @@ use crate::{
     error::LoggerError,
     symbols::{Symbol, Symbols},
 };
+pub(crate) use feeds::FeedMetrics;
 pub(crate) use rest::{Outcome, RestMetrics};
 
 /// Receive clock − event time: from well below a round trip inside one data centre to a feed that lags by a minute.
@@ -116,6 +118,7 @@ pub(crate) struct Metrics {
     /// By [`SymbolIndex`](crate::received::SymbolIndex).
     pub(crate) symbols: Vec<SymbolMetrics>,
     pub(crate) recorder: RecorderMetrics,
+    feeds: Vec<Arc<FeedMetrics>>,
 }
 
 /// Series of one venue.
@@ -182,7 +185,14 @@ impl Metrics {
         let venues = exchanges.iter().map(|exchange| Arc::new(families.venue(exchange, symbols))).collect();
         let families = SymbolFamilies::register(registry, symbols.iter().count())?;
         let symbols = symbols.iter().map(|(_, symbol)| families.symbol(symbol)).collect();
-        Ok(Metrics { venues, symbols, recorder: RecorderMetrics::register(registry)? })
+        let feeds = FeedMetrics::register(registry, &exchanges)?;
+        Ok(Metrics { venues, symbols, recorder: RecorderMetrics::register(registry)?, feeds })
+    }
+
+    /// The series of a venue's connections.
+    pub(crate) fn feed(&self, exchange: &str) -> Result<&Arc<FeedMetrics>, LoggerError> {
+        let found = self.feeds.iter().find(|feed| feed.exchange == exchange);
+        found.ok_or_else(|| LoggerError::NoMetrics { exchange: exchange.to_owned() })
     }
 
     /// The series of a venue of this run.
