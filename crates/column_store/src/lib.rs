@@ -14,6 +14,7 @@ mod beneath;
 mod checkpoint;
 mod coverage;
 mod day;
+mod day_buffer;
 mod disk;
 mod error;
 mod gap;
@@ -32,6 +33,7 @@ pub mod schema;
 mod seal;
 mod series;
 mod store;
+mod syncing;
 
 pub use audit::{
     Audit, DayAudit, Finding, GapCount, IdRule, Progress, Rules, SealState, SeriesAudit, Severity, Totals, verify,

@@ -180,7 +180,7 @@ impl SealDraft {
     }
 
     /// Durably writes the marker.
-    pub(crate) fn write(&self, root: &Path, now_ns: u64, disk: &mut dyn Disk) -> Result<(), StoreError> {
+    pub(crate) fn write(&self, root: &Path, now_ns: u64, disk: &dyn Disk) -> Result<(), StoreError> {
         let directory = root.join(self.id.path());
         self.check(&directory)?;
         let path = directory.join(DayFile::Sealed.name(self.day));
@@ -211,7 +211,7 @@ pub(crate) fn is_over(day: Day, now_ns: u64) -> bool {
 }
 
 /// Removes a marker; `true` if there was one, and its directory must be synced before a row is written.
-pub(crate) fn remove(directory: &Path, day: Day, disk: &mut dyn Disk) -> Result<Option<PathBuf>, StoreError> {
+pub(crate) fn remove(directory: &Path, day: Day, disk: &dyn Disk) -> Result<Option<PathBuf>, StoreError> {
     let path = directory.join(DayFile::Sealed.name(day));
     match disk.remove(&path) {
         Ok(()) => Ok(Some(path)),
