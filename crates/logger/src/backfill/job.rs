@@ -129,12 +129,12 @@ impl Job {
 
 #[cfg(test)]
 mod tests {
-    use exchange_protocol::known_venue;
+    use exchange_protocol::venue;
 
     use super::*;
 
     fn rest(exchange: &str) -> &'static dyn Rest {
-        known_venue(exchange).unwrap().rest()
+        venue(exchange).unwrap().rest()
     }
 
     fn job(exchange: &str, ids: Option<(u64, u64)>) -> Job {

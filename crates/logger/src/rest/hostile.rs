@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use exchange_protocol::{Stream, known_venue};
+use exchange_protocol::{Stream, venue};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
@@ -17,13 +17,15 @@ use crate::config::Exchange;
 /// An exchange whose REST interface is at `url`.
 pub(crate) fn exchange(name: &str, url: &str, symbols: &[&str]) -> Exchange {
     Exchange {
-        venue: known_venue(name).unwrap(),
+        venue: venue(name).unwrap(),
         ws_url: "ws://127.0.0.1:1".to_owned(),
         rest_url: url.to_owned(),
         symbols: symbols.iter().map(|symbol| (*symbol).to_owned()).collect(),
         exclude: Vec::new(),
         streams: vec![Stream::Trades],
         ca_file: None,
+        spare_connections: 0,
+        timeouts: Default::default(),
     }
 }
 
