@@ -448,9 +448,14 @@ fn bare_url(url: &str, [plain, secure]: [&str; 2]) -> Result<String, String> {
     let bare = url.strip_suffix('/').unwrap_or(url);
     let is_bare = bare.split_once("://").is_some_and(|(scheme, rest)| {
         let has_host = |uri: http::Uri| uri.host().is_some_and(|host| !host.is_empty());
-        [plain, secure].contains(&scheme) && !rest.contains(['/', '?', '#', '@']) && bare.parse().is_ok_and(has_host)
+        [plain, secure].contains(&scheme) && !rest.contains(['/', '?', '#']) && bare.parse().is_ok_and(has_host)
     });
-    let wrong = || format!("`{url}` is not of the form {plain}://HOST:PORT or {secure}://HOST:PORT");
+    let form = format!("{plain}://HOST:PORT or {secure}://HOST:PORT");
+    if url.contains('@') {
+        // Not repeated: it may be a password.
+        return Err(format!("has a user or a password, which no venue wants; the form is {form}"));
+    }
+    let wrong = || format!("`{url}` is not of the form {form}");
     if is_bare { Ok(bare.to_owned()) } else { Err(wrong()) }
 }
 
