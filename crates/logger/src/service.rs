@@ -1,6 +1,6 @@
 //! Builds the logger's parts, runs them, and ends them in order: feeds, queue, recorder, endpoint.
 
-use std::{future::Future, net::SocketAddr, path::Path, sync::Arc, time::Duration};
+use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
 
 use column_store::{Options, Store};
 use metrics_server::{Endpoint, Exposition, Health, LandingPage, Registry, Security, build_info};
@@ -17,7 +17,7 @@ use crate::{
     config::{Config, Exchange},
     discovery::{Discovery, Pace},
     error::LoggerError,
-    feed::{Feed, Shared, Venues},
+    feed::{Feed, Shared, Suspicions, Venues},
     metrics::{Metrics, RestMetrics},
     queue,
     recorder::{Outlets, Parts, Recorder},
@@ -76,7 +76,8 @@ impl Service {
         let store = opening.await.map_err(|error| ended("recorder", &error))??;
 
         let mut exchanges = config.exchanges;
-        let interfaces = interfaces(&exchanges, &config.recording.data_path, &mut registry, clock)?;
+        let allowances = Allowances::open(&config.recording.data_path, clock);
+        let interfaces = interfaces(&exchanges, &allowances, &mut registry, clock)?;
         let (data_path, pace) = (&config.recording.data_path, Pace::every(config.listing_refresh));
         let discovery = Discovery::resolve(&mut exchanges, &interfaces, data_path, pace, clock).await?;
         let symbols = Arc::new(Symbols::new(&exchanges, config.symbol_label_limit, clock));
@@ -91,7 +92,16 @@ impl Service {
         let (sender, receiver) = queue::channel(config.queue_capacity);
         queue::register(&mut registry, &sender)?;
         let mut feeds = Vec::new();
-        let shared = Shared { symbols: &symbols, metrics: &metrics, queue: &sender, clock, venues: &venues };
+        let suspicions = Suspicions::default();
+        let shared = Shared {
+            symbols: &symbols,
+            metrics: &metrics,
+            queue: &sender,
+            clock,
+            venues: &venues,
+            allowances: &allowances,
+            suspicions: &suspicions,
+        };
         for exchange in &exchanges {
             feeds.extend(Feed::of_exchange(exchange, &shared)?);
         }
@@ -196,14 +206,13 @@ impl Service {
 /// The REST interfaces of all exchanges, in their order.
 fn interfaces(
     exchanges: &[Exchange],
-    data_path: &Path,
+    allowances: &Arc<Allowances>,
     registry: &mut Registry,
     clock: Clock,
 ) -> Result<Vec<Arc<Interface>>, LoggerError> {
     let names: Vec<&'static str> = exchanges.iter().map(|exchange| exchange.venue.facts().name).collect();
     let metrics = RestMetrics::register(registry, &names)?;
-    let allowances = Allowances::open(data_path, clock);
-    let of_exchange = |(exchange, metrics)| Ok(Arc::new(Interface::new(exchange, &allowances, metrics, clock)?));
+    let of_exchange = |(exchange, metrics)| Ok(Arc::new(Interface::new(exchange, allowances, metrics, clock)?));
     exchanges.iter().zip(metrics).map(of_exchange).collect()
 }
 
