@@ -29,6 +29,9 @@ use crate::{
 /// because a restart is then the only way to go on recording.
 const RECORDER_DEADLINE: Duration = Duration::from_secs(60);
 
+/// After a loss the metrics stay for so long: one scrape at the usual interval of 15 s.
+const LAST_SCRAPE: Duration = Duration::from_secs(16);
+
 /// A logger whose data directory is recovered and whose sockets are bound.
 pub struct Service {
     grace: Duration,
@@ -193,7 +196,12 @@ impl Service {
             feeds.shutdown().await;
         }
         // The last sender went with the feeds: the recorder drains the queue, flushes and syncs.
-        within(self.grace, "recorder", recorder).await?.map_err(|error| ended("recorder", &error))??;
+        let recorded = within(self.grace, "recorder", recorder).await?.map_err(|error| ended("recorder", &error))?;
+        if matches!(recorded, Err(LoggerError::Unwritten { .. })) && !endpoint_ended {
+            // What was lost is told once more to whoever watches.
+            _ = tokio::time::timeout(self.grace.min(LAST_SCRAPE), &mut endpoint).await;
+        }
+        recorded?;
         stop_endpoint.cancel();
         if !endpoint_ended {
             let result = within(self.grace, "metrics endpoint", endpoint).await?;
