@@ -124,7 +124,7 @@ impl Service {
                 symbols: &symbols,
                 metrics,
                 health: component,
-                outlets: Outlets { questions: config.backfill.then_some(questions), suspicions: None },
+                outlets: Outlets { questions: config.backfill.then_some(questions), suspicions: Some(suspicions) },
             };
             Recorder::new(store, parts)
         });

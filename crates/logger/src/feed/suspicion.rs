@@ -20,7 +20,6 @@ impl Default for Suspicions {
 
 impl Suspicions {
     /// Tells without waiting; false if nobody is there to hear it.
-    #[allow(dead_code, reason = "the recorder tells")]
     pub(crate) fn tell(&self, symbol: SymbolIndex, stream: Stream) -> bool {
         self.0.send((symbol, stream)).is_ok()
     }
