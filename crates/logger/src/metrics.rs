@@ -1,6 +1,7 @@
 //! What the logger tells Prometheus. Names and labels are contracts; the exposition appends `_total` to counters.
 
 mod capture;
+mod rest;
 
 use std::sync::{Arc, OnceLock};
 
@@ -14,6 +15,7 @@ use crate::{
     error::LoggerError,
     symbols::{Symbol, Symbols},
 };
+pub(crate) use rest::{Outcome, RestMetrics};
 
 pub(crate) use capture::CaptureMetrics;
 
@@ -43,6 +45,10 @@ pub(crate) enum ErrorType {
     Subscribe,
     /// The venue did not answer a subscription in time.
     SubscribeTimeout,
+    /// A kept book was wrong.
+    Book,
+    /// A subscription was silent for longer than it ever is while its connection lived.
+    DeadSubscription,
     /// A quote that was older than the one before it, and is not recorded.
     StaleQuote,
     /// A trade or quote without a sensible time of its own; it is filed under the time it arrived.
@@ -52,7 +58,7 @@ pub(crate) enum ErrorType {
 }
 
 impl ErrorType {
-    const ALL: [ErrorType; 11] = [
+    const ALL: [ErrorType; 13] = [
         ErrorType::Connect,
         ErrorType::Closed,
         ErrorType::Broken,
@@ -61,6 +67,8 @@ impl ErrorType {
         ErrorType::Decode,
         ErrorType::Subscribe,
         ErrorType::SubscribeTimeout,
+        ErrorType::Book,
+        ErrorType::DeadSubscription,
         ErrorType::StaleQuote,
         ErrorType::EventTime,
         ErrorType::UnknownSymbol,
@@ -76,6 +84,8 @@ impl ErrorType {
             ErrorType::Decode => "decode",
             ErrorType::Subscribe => "subscribe",
             ErrorType::SubscribeTimeout => "subscribe_timeout",
+            ErrorType::Book => "book",
+            ErrorType::DeadSubscription => "dead_subscription",
             ErrorType::StaleQuote => "stale_quote",
             ErrorType::EventTime => "event_time",
             ErrorType::UnknownSymbol => "unknown_symbol",

@@ -102,7 +102,7 @@ impl Wire {
 }
 
 fn size(item: &WireItem) -> usize {
-    std::mem::size_of::<WireItem>()
+    size_of::<WireItem>()
         + match item {
             WireItem::Frame { text, .. } => text.len(),
             WireItem::Subscribe(of) | WireItem::Unsubscribe(of) => 32 * of.len(),

@@ -156,7 +156,7 @@ fn run<'a>(directory: &'a Path, audit: &Audit, repaired: Option<Repaired>) -> Re
 
 /// What the ids of each venue's trades prove. Update ids of quotes prove nothing: a venue sends what changed, not every number.
 fn rules(aggregated: bool) -> Rules {
-    let venues = exchange_protocol::known_venues();
+    let venues = exchange_protocol::venues();
     let of_trades = venues.iter().map(|venue| {
         let facts = venue.facts();
         let rule = match facts.trade_ids {
@@ -171,7 +171,7 @@ fn rules(aggregated: bool) -> Rules {
 
 /// The directories that a symbol may lie in: that of this name, that of the venue's symbol of this name.
 fn names(symbol: &str) -> Vec<String> {
-    let venues = exchange_protocol::known_venues();
+    let venues = exchange_protocol::venues();
     let stored = venues.iter().map(|venue| venue.stored_symbol(&venue.spelling(symbol)).into_owned());
     let of_venues = stored.filter_map(|symbol| layout::symbol_directory(&symbol).ok());
     of_venues.chain([symbol.to_owned()]).collect::<BTreeSet<_>>().into_iter().collect()
