@@ -57,6 +57,8 @@ pub(crate) struct Context {
     timeouts: Timeouts,
     silence_limit: Duration,
     keepalive_after: Duration,
+    /// Whether what goes over connections is kept for a capture.
+    captures: bool,
 }
 
 /// One shard of a venue's subscriptions, carried by one connection after the other.
@@ -72,6 +74,8 @@ pub(crate) struct Shared<'s> {
     pub(crate) queue: &'s queue::Sender,
     pub(crate) clock: Clock,
     pub(crate) venues: &'s Arc<Venues>,
+    /// Whether what goes over connections is kept for a capture.
+    pub(crate) captures: bool,
 }
 
 impl Feed {
@@ -102,6 +106,7 @@ impl Feed {
             timeouts: Timeouts::of(exchange),
             silence_limit,
             keepalive_after: facts.keepalive_after.min(silence_limit / 2),
+            captures: shared.captures,
         });
         Ok(shards.into_iter().map(|shard| Feed { context: Arc::clone(&context), shard }).collect())
     }

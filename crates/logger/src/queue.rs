@@ -129,7 +129,7 @@ pub(crate) fn register(registry: &mut Registry, sender: &Sender) -> Result<(), R
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::received::{ConnectionId, Fact, Received};
+    use crate::received::{ConnectionId, Fact};
 
     fn batch(facts: usize) -> Batch {
         let received = || Received { symbol: 0, receive_ns: 0, fact: Fact::Renumbered };

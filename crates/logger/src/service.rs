@@ -91,7 +91,8 @@ impl Service {
         let (sender, receiver) = queue::channel(config.queue_capacity);
         queue::register(&mut registry, &sender)?;
         let mut feeds = Vec::new();
-        let shared = Shared { symbols: &symbols, metrics: &metrics, queue: &sender, clock, venues: &venues };
+        let shared =
+            Shared { symbols: &symbols, metrics: &metrics, queue: &sender, clock, venues: &venues, captures: false };
         for exchange in &exchanges {
             feeds.extend(Feed::of_exchange(exchange, &shared)?);
         }
