@@ -37,7 +37,7 @@ impl Checkpoint {
     }
 
     /// Durably replaces `{root}/checkpoint`: it is always the old one or the new one.
-    pub(crate) fn write(&self, root: &Path, disk: &mut dyn Disk) -> Result<(), StoreError> {
+    pub(crate) fn write(&self, root: &Path, disk: &dyn Disk) -> Result<(), StoreError> {
         let path = root.join(CHECKPOINT_FILE);
         let json = serde_json::to_vec(self)
             .map_err(|error| StoreError::Damaged { path: path.clone(), reason: error.to_string() })?;

@@ -10,24 +10,24 @@ use std::{
 use crate::StoreError;
 
 /// What the store asks of the disk when it writes. Production uses [`OsDisk`]; a test wraps it to fail or write short.
-pub trait Disk: Send {
+pub trait Disk: Send + Sync {
     /// Writes at an offset and says how many bytes it wrote, which may be fewer than asked.
     ///
     /// # Errors
     /// The operating system's.
-    fn write_at(&mut self, file: &File, path: &Path, bytes: &[u8], offset: u64) -> io::Result<usize>;
+    fn write_at(&self, file: &File, path: &Path, bytes: &[u8], offset: u64) -> io::Result<usize>;
 
     /// Makes everything written so far to the file system of `root` durable.
     ///
     /// # Errors
     /// The operating system's.
-    fn sync(&mut self, root: &File) -> io::Result<()>;
+    fn sync(&self, root: &File) -> io::Result<()>;
 
     /// Makes one file, or one directory's entries, durable.
     ///
     /// # Errors
     /// The operating system's.
-    fn sync_file(&mut self, file: &File, path: &Path) -> io::Result<()> {
+    fn sync_file(&self, file: &File, path: &Path) -> io::Result<()> {
         let _ = path;
         file.sync_all()
     }
@@ -36,7 +36,7 @@ pub trait Disk: Send {
     ///
     /// # Errors
     /// The operating system's.
-    fn remove(&mut self, path: &Path) -> io::Result<()> {
+    fn remove(&self, path: &Path) -> io::Result<()> {
         fs::remove_file(path)
     }
 
@@ -44,7 +44,7 @@ pub trait Disk: Send {
     ///
     /// # Errors
     /// The operating system's.
-    fn rename(&mut self, from: &Path, to: &Path) -> io::Result<()> {
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         fs::rename(from, to)
     }
 }
@@ -54,17 +54,17 @@ pub trait Disk: Send {
 pub struct OsDisk;
 
 impl Disk for OsDisk {
-    fn write_at(&mut self, file: &File, _: &Path, bytes: &[u8], offset: u64) -> io::Result<usize> {
+    fn write_at(&self, file: &File, _: &Path, bytes: &[u8], offset: u64) -> io::Result<usize> {
         file.write_at(bytes, offset)
     }
 
-    fn sync(&mut self, root: &File) -> io::Result<()> {
+    fn sync(&self, root: &File) -> io::Result<()> {
         Ok(rustix::fs::syncfs(root)?)
     }
 }
 
 /// Durably replaces a small file: written beside it, synced, renamed, and the rename synced.
-pub(crate) fn replace(disk: &mut dyn Disk, path: &Path, content: &[u8]) -> Result<(), StoreError> {
+pub(crate) fn replace(disk: &dyn Disk, path: &Path, content: &[u8]) -> Result<(), StoreError> {
     let temporary = temporary(path);
     let file = File::create(&temporary).map_err(StoreError::io("create", &temporary))?;
     write_all_at(disk, &file, &temporary, content, 0).map_err(StoreError::io("write", &temporary))?;
@@ -81,7 +81,7 @@ pub(crate) fn temporary(path: &Path) -> PathBuf {
 }
 
 /// Makes the names in the directory of `path` durable.
-pub(crate) fn sync_directory(disk: &mut dyn Disk, path: &Path) -> Result<(), StoreError> {
+pub(crate) fn sync_directory(disk: &dyn Disk, path: &Path) -> Result<(), StoreError> {
     let directory = path.parent().unwrap_or(Path::new("."));
     let file = File::open(directory).map_err(StoreError::io("open", directory))?;
     disk.sync_file(&file, directory).map_err(StoreError::io("sync", directory))
@@ -89,7 +89,7 @@ pub(crate) fn sync_directory(disk: &mut dyn Disk, path: &Path) -> Result<(), Sto
 
 /// Writes all of `bytes` at `offset`, taking up short writes.
 pub(crate) fn write_all_at(
-    disk: &mut dyn Disk,
+    disk: &dyn Disk,
     file: &File,
     path: &Path,
     mut bytes: &[u8],

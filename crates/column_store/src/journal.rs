@@ -18,8 +18,10 @@ pub(crate) struct Journal {
     gap_bytes: usize,
     /// Claims about rows that are not in the files yet.
     pending: Claims,
-    /// Claims about rows that are in the files and not proven yet.
+    /// Claims about rows that are in the files, and that no sync has begun to prove.
     flushed: Claims,
+    /// Claims about rows that a sync is about to prove.
+    syncing: Claims,
     /// Lines of filled gaps whose rows are proven.
     fills: VecDeque<(Day, Vec<u8>)>,
     /// Ranges whose rows are proven; the newest of each proof is extended and written from time to time.
@@ -90,10 +92,11 @@ impl Journal {
 
     /// The day is to be removed: nothing is said of it any more.
     pub(crate) fn forget(&mut self, day: Day) {
-        for lines in [&mut self.gaps, &mut self.fills, &mut self.pending.fills, &mut self.flushed.fills] {
+        for lines in [&mut self.gaps, &mut self.fills] {
             lines.retain(|(of, _)| *of != day);
         }
-        for claims in [&mut self.pending, &mut self.flushed] {
+        for claims in [&mut self.pending, &mut self.flushed, &mut self.syncing] {
+            claims.fills.retain(|(of, _)| *of != day);
             claims.ranges.retain(|range| range.day() != Some(day));
         }
         self.ranges.retain(|range| range.day != day);
@@ -110,7 +113,7 @@ impl Journal {
     }
 
     /// Writes the gaps; no row may be written before it has succeeded.
-    pub(crate) fn write_gaps(&mut self, directory: &Path, disk: &mut dyn Disk) -> Result<(), StoreError> {
+    pub(crate) fn write_gaps(&mut self, directory: &Path, disk: &dyn Disk) -> Result<(), StoreError> {
         write_lines(&mut self.gaps, DayFile::Gaps, directory, disk)?;
         self.gap_bytes = 0;
         Ok(())
@@ -121,10 +124,15 @@ impl Journal {
         self.flushed.take(&mut self.pending);
     }
 
-    /// Every row that was in the files is proven.
+    /// A sync of every row that is in the files begins.
+    pub(crate) fn sync_begins(&mut self) {
+        self.syncing.take(&mut self.flushed);
+    }
+
+    /// Every row that was in the files when the sync began is proven.
     pub(crate) fn rows_proven(&mut self) {
-        self.fills.append(&mut self.flushed.fills);
-        for covered in self.flushed.ranges.drain(..) {
+        self.fills.append(&mut self.syncing.fills);
+        for covered in self.syncing.ranges.drain(..) {
             let Some(day) = covered.day() else { continue };
             let newest = self.ranges.iter_mut().find(|range| !range.closed && range.covered.same_proof(&covered));
             match newest {
@@ -152,7 +160,7 @@ impl Journal {
         id: &SeriesId,
         now_ns: u64,
         interval_ns: u64,
-        disk: &mut dyn Disk,
+        disk: &dyn Disk,
     ) -> Result<(), StoreError> {
         write_lines(&mut self.fills, DayFile::Gaps, directory, disk)?;
         let is_due = |range: &Range| range.dirty && (range.closed || now_ns.abs_diff(range.written_ns) >= interval_ns);
@@ -184,7 +192,7 @@ fn write_lines(
     lines: &mut VecDeque<(Day, Vec<u8>)>,
     file: DayFile,
     directory: &Path,
-    disk: &mut dyn Disk,
+    disk: &dyn Disk,
 ) -> Result<(), StoreError> {
     if !lines.is_empty() {
         fs::create_dir_all(directory).map_err(StoreError::io("create", directory))?;

@@ -54,7 +54,7 @@ pub(crate) fn scan(file: &File, mut on_line: impl FnMut(&[u8]) -> bool) -> io::R
 
 /// Appends whole lines. After a failed or short write the file is as it was, so the caller may try again; a torn line that
 /// an earlier process left is moved away first.
-pub(crate) fn append(path: &Path, lines: &[u8], disk: &mut dyn Disk) -> Result<(), StoreError> {
+pub(crate) fn append(path: &Path, lines: &[u8], disk: &dyn Disk) -> Result<(), StoreError> {
     cut_torn(path)?;
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false);

@@ -180,7 +180,7 @@ fn seal_copy(
         let path = directory.join(layout::file_name(column.name, day));
         return Err(StoreError::Damaged { path, reason: "it does not hold what was written to it".to_owned() });
     }
-    draft.write(target, now_ns, &mut OsDisk)?;
+    draft.write(target, now_ns, &OsDisk)?;
     Ok(Outcome::Copied)
 }
 

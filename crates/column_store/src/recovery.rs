@@ -48,7 +48,7 @@ pub(crate) fn recover(root: &Path, checkpoint: Option<&Checkpoint>, boot_id: &st
     let mut recovered = Recovered::default();
     for id in series(root)? {
         let directory = root.join(id.path());
-        retention::finish_removals(&directory, &mut OsDisk)?;
+        retention::finish_removals(&directory, &OsDisk)?;
         let proven = checkpoint.map(|checkpoint| checkpoint.days(&id)).transpose()?.unwrap_or_default();
         let power_loss = checkpoint.filter(|checkpoint| checkpoint.boot_id != boot_id);
         // A day that had been over for a day when the checkpoint was noted was not being recorded any more: it is whole,

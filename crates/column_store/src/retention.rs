@@ -62,21 +62,21 @@ fn day_of(name: &str) -> Option<Day> {
 }
 
 /// Removes a day and returns the bytes that it had.
-pub(crate) fn remove(directory: &Path, day: Day, disk: &mut dyn Disk) -> Result<u64, StoreError> {
+pub(crate) fn remove(directory: &Path, day: Day, disk: &dyn Disk) -> Result<u64, StoreError> {
     let marker = directory.join(DayFile::Removed.name(day));
     replace(disk, &marker, b"{}\n")?;
     finish(directory, day, disk)
 }
 
 /// Takes up the removals that a crash cut short.
-pub(crate) fn finish_removals(directory: &Path, disk: &mut dyn Disk) -> Result<(), StoreError> {
+pub(crate) fn finish_removals(directory: &Path, disk: &dyn Disk) -> Result<(), StoreError> {
     for day in recovery::day_files(directory, DayFile::Removed)? {
         finish(directory, day, disk)?;
     }
     Ok(())
 }
 
-fn finish(directory: &Path, day: Day, disk: &mut dyn Disk) -> Result<u64, StoreError> {
+fn finish(directory: &Path, day: Day, disk: &dyn Disk) -> Result<u64, StoreError> {
     let (time, marker) = (layout::file_name("time", day), DayFile::Removed.name(day));
     let names = recovery::names(directory)?;
     let others = names.iter().filter(|name| day_of(name) == Some(day) && **name != time && **name != marker);

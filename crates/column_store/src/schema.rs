@@ -178,32 +178,39 @@ pub trait Row {
     fn event_ns(&self) -> u64;
     /// Our clock when the frame arrived, ns since the Unix epoch.
     fn receive_ns(&self) -> u64;
-    /// Appends one cell to each column's bytes; `time` is the row's place in the search key.
-    fn put(&self, time: RowTime, columns: &mut [Vec<u8>]);
+    /// Appends the cells of all columns, one behind the other; `time` is the row's place in the search key.
+    fn put(&self, time: RowTime, row: &mut Vec<u8>);
 }
 
 trait Cell {
     const KIND: Kind;
-    fn put(self, bytes: &mut Vec<u8>);
+    /// Writes itself to the beginning of `place` and returns what is behind it.
+    fn put(self, place: &mut [u8]) -> &mut [u8];
 }
 
 macro_rules! cell {
-    ($($kind:ident: $type:ty,)*) => {
+    ($($kind:ident: $type:ty = |$cell:ident| $bytes:expr,)*) => {
         $(impl Cell for $type {
             const KIND: Kind = Kind::$kind;
-            fn put(self, bytes: &mut Vec<u8>) {
-                bytes.extend_from_slice(&self.to_le_bytes());
+            fn put(self, place: &mut [u8]) -> &mut [u8] {
+                let $cell = self;
+                match place.split_first_chunk_mut() {
+                    Some((place, rest)) => {
+                        *place = $bytes;
+                        rest
+                    }
+                    None => &mut [],
+                }
             }
         })*
     };
 }
-cell! { U32: u32, U64: u64, F32: f32, F64: f64, }
-
-impl Cell for [u8; 16] {
-    const KIND: Kind = Kind::Uuid;
-    fn put(self, bytes: &mut Vec<u8>) {
-        bytes.extend_from_slice(&self);
-    }
+cell! {
+    U32: u32 = |cell| cell.to_le_bytes(),
+    U64: u64 = |cell| cell.to_le_bytes(),
+    F32: f32 = |cell| cell.to_le_bytes(),
+    F64: f64 = |cell| cell.to_le_bytes(),
+    Uuid: [u8; 16] = |cell| cell,
 }
 
 /// Makes a table's column list and the code that fills it from the same lines.
@@ -222,13 +229,14 @@ macro_rules! columns {
                 self.receive_ns
             }
 
-            fn put(&self, $time: RowTime, columns: &mut [Vec<u8>]) {
+            fn put(&self, $time: RowTime, row: &mut Vec<u8>) {
                 let $self = self;
-                let mut columns = columns.iter_mut();
-                $(if let Some(bytes) = columns.next() {
-                    let cell: $cell = $value;
-                    cell.put(bytes);
-                })*
+                let mut cells = [0; 0 $(+ size_of::<$cell>())*];
+                let rest = cells.as_mut_slice();
+                $(let cell: $cell = $value;
+                let rest = cell.put(rest);)*
+                debug_assert!(rest.is_empty(), "a cell is as wide as its type");
+                row.extend_from_slice(&cells);
             }
         }
     };

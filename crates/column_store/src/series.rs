@@ -1,19 +1,18 @@
-//! The writing side of one series: rows wait in one buffer per column and reach the files together.
+//! The writing side of one series: its days in the making, and what is to be told of them.
 
 use std::{
     collections::VecDeque,
-    fs::{self, File, OpenOptions},
+    fs::File,
     os::unix::fs::FileExt as _,
     path::{Path, PathBuf},
 };
 
 use crate::{
     Column, Day, Disk, Row, RowTime, SeriesId, StoreError, TimeRule,
-    disk::{self, sync_directory, write_all_at},
+    day_buffer::DayBuffer,
     journal::Journal,
     layout,
     recovery::{self, DayRows, Found},
-    seal,
 };
 
 /// What a flush put into the files of a series.
@@ -29,39 +28,30 @@ pub(crate) struct Series {
     pub(crate) id: SeriesId,
     directory: PathBuf,
     columns: &'static [Column],
+    /// Bytes of a row in all columns.
+    row_width: usize,
     /// Key of the last row of the table, whatever its day.
     last: RowTime,
     /// Days with rows that are not in the files yet, oldest first, and the current day last.
     days: VecDeque<DayBuffer>,
     /// The last day that was given up for a newer one, and its rows.
     finished: Option<(Day, u64)>,
-    /// When it was last flushed, in flushes of the store: the least recently used series gives up its files first.
+    /// When it last had rows to write, in flushes of the store: the least recently used series gives up its files first.
     pub(crate) used: u64,
+    /// Whether the next flush of the store looks at it.
+    pub(crate) is_listed: bool,
     /// Gaps and coverage on their way to the files.
     pub(crate) journal: Journal,
-}
-
-struct DayBuffer {
-    day: Day,
-    /// Rows that every column file has; unknown until the files were first looked at.
-    written: Option<u64>,
-    /// Rows in the buffers.
-    pending: u64,
-    buffers: Vec<Vec<u8>>,
-    /// Open files by column; empty while closed.
-    files: Vec<File>,
-    /// Whether the day may have a marker that says it is over.
-    may_be_sealed: bool,
-    /// The marker that was removed, and not durably yet.
-    unsealed: Option<PathBuf>,
 }
 
 impl Series {
     pub(crate) fn open<R: Row>(root: &Path, id: SeriesId) -> Result<Series, StoreError> {
         let directory = root.join(id.path());
         let (columns, last, days) = (R::COLUMNS, RowTime(0), VecDeque::new());
-        let (finished, journal) = (None, Journal::default());
-        let mut series = Series { id, directory, columns, last, days, finished, used: 0, journal };
+        let row_width = columns.iter().map(|column| column.kind.width()).sum();
+        let (finished, journal, is_listed) = (None, Journal::default(), false);
+        let mut series =
+            Series { id, directory, columns, row_width, last, days, finished, used: 0, is_listed, journal };
         if let Some((day, rows)) = series.newest_day()? {
             let cell = |column| -> Result<u64, StoreError> {
                 let bytes = series.read_cells(column, day, rows - 1, 1)?;
@@ -123,36 +113,43 @@ impl Series {
         let day = Day::from_ns(time.0).ok_or(StoreError::Clock { ns: time.0 })?;
         self.last = time;
         if self.days.back().is_none_or(|buffer| buffer.day != day) {
-            self.days.push_back(DayBuffer::new(day, self.columns.len()));
+            self.days.push_back(DayBuffer::new(day));
         }
         let Some(buffer) = self.days.back_mut() else { return Ok(0) };
-        row.put(time, &mut buffer.buffers);
-        buffer.pending += 1;
-        Ok(self.row_width())
+        buffer.append(row, time);
+        Ok(self.row_width)
     }
 
-    pub(crate) fn row_width(&self) -> usize {
-        self.columns.iter().map(|column| column.kind.width()).sum()
+    /// Enters itself, by its index, into the list of those that the next flush looks at.
+    pub(crate) fn list(&mut self, index: usize, listed: &mut Vec<usize>) {
+        if !self.is_listed {
+            self.is_listed = true;
+            listed.push(index);
+        }
     }
 
     pub(crate) fn pending_rows(&self) -> u64 {
-        self.days.iter().map(|buffer| buffer.pending).sum()
+        self.days.iter().map(DayBuffer::pending).sum()
+    }
+
+    /// Files that are to be opened for the rows that wait.
+    pub(crate) fn wanted_files(&self) -> usize {
+        let wants = |buffer: &&DayBuffer| buffer.pending() > 0 && buffer.open_files() == 0;
+        self.days.iter().filter(wants).count() * self.columns.len()
     }
 
     pub(crate) fn open_files(&self) -> usize {
-        self.days.iter().map(|buffer| buffer.files.len()).sum()
+        self.days.iter().map(DayBuffer::open_files).sum()
     }
 
     pub(crate) fn close_files(&mut self) {
-        for buffer in &mut self.days {
-            buffer.files.clear();
-        }
+        self.days.iter_mut().for_each(DayBuffer::close_files);
     }
 
     /// Writes what is pending and says what got into the files, also before an error. After an error nothing is lost: the
     /// files are back at the previous flush and the rows are still pending.
-    pub(crate) fn flush(&mut self, disk: &mut dyn Disk) -> (Written, Result<(), StoreError>) {
-        let width = self.row_width() as u64;
+    pub(crate) fn flush(&mut self, disk: &dyn Disk, cells: &mut Vec<u8>) -> (Written, Result<(), StoreError>) {
+        let width = self.row_width as u64;
         let mut total = Written::default();
         if self.journal.has_gaps()
             && let Err(error) = self.write_gaps(disk)
@@ -160,7 +157,7 @@ impl Series {
             return (total, Err(error));
         }
         while let Some(buffer) = self.days.front_mut() {
-            match buffer.flush(&self.directory, &self.id, self.columns, disk) {
+            match buffer.flush(&self.directory, &self.id, self.columns, disk, cells) {
                 Ok(rows) => {
                     total.rows += rows;
                     total.bytes += rows * width;
@@ -177,24 +174,19 @@ impl Series {
         (total, Ok(()))
     }
 
-    fn write_gaps(&mut self, disk: &mut dyn Disk) -> Result<(), StoreError> {
+    fn write_gaps(&mut self, disk: &dyn Disk) -> Result<(), StoreError> {
         self.journal.write_gaps(&self.directory, disk)
     }
 
     /// Writes what may be said once a sync has proven the rows.
-    pub(crate) fn write_claims(
-        &mut self,
-        now_ns: u64,
-        interval_ns: u64,
-        disk: &mut dyn Disk,
-    ) -> Result<(), StoreError> {
+    pub(crate) fn write_claims(&mut self, now_ns: u64, interval_ns: u64, disk: &dyn Disk) -> Result<(), StoreError> {
         self.journal.rows_proven();
         self.journal.write_claims(&self.directory, &self.id, now_ns, interval_ns, disk)
     }
 
     /// Whether rows of the day are not in the files yet.
     pub(crate) fn is_waiting(&self, day: Day) -> bool {
-        self.days.iter().any(|buffer| buffer.day == day && buffer.pending > 0)
+        self.days.iter().any(|buffer| buffer.day == day && buffer.pending() > 0)
     }
 
     /// The day was sealed: a later row unseals it.
@@ -215,159 +207,4 @@ impl Series {
         let finished = if days.peek().is_none() { self.finished } else { None };
         days.chain(finished).map(|(day, rows)| (day.to_string(), rows)).collect()
     }
-}
-
-impl DayBuffer {
-    fn new(day: Day, columns: usize) -> DayBuffer {
-        DayBuffer {
-            day,
-            written: None,
-            pending: 0,
-            buffers: vec![Vec::new(); columns],
-            files: Vec::new(),
-            may_be_sealed: true,
-            unsealed: None,
-        }
-    }
-
-    fn flush(
-        &mut self,
-        directory: &Path,
-        id: &SeriesId,
-        columns: &'static [Column],
-        disk: &mut dyn Disk,
-    ) -> Result<u64, StoreError> {
-        if self.pending == 0 {
-            return Ok(0);
-        }
-        self.unseal(directory, disk)?;
-        let new = self.written.is_none();
-        let written = match self.written {
-            Some(written) => written,
-            None => {
-                fs::create_dir_all(directory).map_err(StoreError::io("create", directory))?;
-                let found = Found::on_disk(directory, id.table, self.day)?;
-                // Recovery has run, so this cuts only what something else wrote since; it is kept all the same.
-                found.cut(found.rows(), &mut Vec::new())?;
-                *self.written.insert(found.rows())
-            }
-        };
-        if let Err(error) = self.open_and_check(directory, columns, written, new, disk) {
-            self.files.clear();
-            if let StoreError::Changed { .. } = error {
-                // What is there is looked at anew before the next flush, and the day goes on from its whole rows.
-                self.written = None;
-            }
-            return Err(error);
-        }
-        if let Err(error) = self.write(directory, columns, written, disk) {
-            for (file, column) in self.files.drain(..).zip(columns) {
-                // Best effort: the rows are rewritten in place at the next flush anyway, this only keeps readers from
-                // seeing half of them meanwhile.
-                _ = file.set_len(written * column.kind.width() as u64);
-            }
-            return Err(error);
-        }
-        let rows = std::mem::take(&mut self.pending);
-        self.written = Some(written + rows);
-        self.buffers.iter_mut().for_each(Vec::clear);
-        Ok(rows)
-    }
-
-    /// A day that gets another row is not over: its marker is durably gone before the row is written.
-    fn unseal(&mut self, directory: &Path, disk: &mut dyn Disk) -> Result<(), StoreError> {
-        if self.may_be_sealed {
-            self.unsealed = seal::remove(directory, self.day, disk)?.or(self.unsealed.take());
-            self.may_be_sealed = false;
-        }
-        if let Some(path) = &self.unsealed {
-            sync_directory(disk, path)?;
-            self.unsealed = None;
-        }
-        Ok(())
-    }
-
-    /// Writing on at row × width would fill a file that was cut meanwhile with zeros, so the lengths are checked.
-    fn open_and_check(
-        &mut self,
-        directory: &Path,
-        columns: &'static [Column],
-        written: u64,
-        new: bool,
-        disk: &mut dyn Disk,
-    ) -> Result<(), StoreError> {
-        if self.files.is_empty() {
-            self.files = open_columns(directory, self.day, columns, written, new, disk)?;
-        }
-        for (column, file) in columns.iter().zip(&self.files) {
-            let path = || directory.join(layout::file_name(column.name, self.day));
-            let found = file.metadata().map_err(|error| StoreError::io("look at", path())(error))?.len();
-            let expected = written * column.kind.width() as u64;
-            if found != expected {
-                return Err(StoreError::Changed { path: path(), found, expected });
-            }
-        }
-        Ok(())
-    }
-
-    /// `time` is written last: a reader that sees a row's time sees all of the row.
-    fn write(&self, directory: &Path, columns: &[Column], written: u64, disk: &mut dyn Disk) -> Result<(), StoreError> {
-        let cells = columns.iter().zip(&self.files).zip(&self.buffers);
-        for ((column, file), bytes) in cells.clone().skip(1).chain(cells.take(1)) {
-            let path = directory.join(layout::file_name(column.name, self.day));
-            write_all_at(disk, file, &path, bytes, written * column.kind.width() as u64)
-                .map_err(StoreError::io("write", &path))?;
-        }
-        Ok(())
-    }
-}
-
-/// Opens a day's column files, `time` last so that a day without all columns is not yet a day. A column that a day lacks
-/// when it is opened for the first time (`new`) is padded up to the committed rows.
-fn open_columns(
-    directory: &Path,
-    day: Day,
-    columns: &'static [Column],
-    written: u64,
-    new: bool,
-    disk: &mut dyn Disk,
-) -> Result<Vec<File>, StoreError> {
-    let open = |column: &Column, disk: &mut dyn Disk| -> Result<File, StoreError> {
-        let path = directory.join(layout::file_name(column.name, day));
-        // An error is not an absence: a column that cannot be looked at must not be replaced.
-        if written > 0 && !path.try_exists().map_err(StoreError::io("look at", &path))? {
-            if !new {
-                return Err(StoreError::Changed { path, found: 0, expected: written * column.kind.width() as u64 });
-            }
-            pad(&path, column, written, disk)?;
-        }
-        let mut options = OpenOptions::new();
-        options.read(true).write(true).create(true).truncate(false);
-        options.open(&path).map_err(StoreError::io("open", &path))
-    };
-    let mut files = Vec::with_capacity(columns.len());
-    for column in columns.iter().skip(1) {
-        files.push(open(column, disk)?);
-    }
-    if let Some(time) = columns.first() {
-        files.insert(0, open(time, disk)?);
-    }
-    Ok(files)
-}
-
-/// Makes a column file of unknowns. It appears whole or not at all: a half-padded column would cut the day.
-fn pad(path: &Path, column: &Column, rows: u64, disk: &mut dyn Disk) -> Result<(), StoreError> {
-    let temporary = disk::temporary(path);
-    let file = File::create(&temporary).map_err(StoreError::io("create", &temporary))?;
-    let unknown = column.kind.unknown();
-    let mut left = rows;
-    while left > 0 {
-        let count = left.min(65_536);
-        let bytes = unknown.repeat(usize::try_from(count).unwrap_or(0));
-        write_all_at(disk, &file, &temporary, &bytes, (rows - left) * column.kind.width() as u64)
-            .map_err(StoreError::io("write", &temporary))?;
-        left -= count;
-    }
-    file.sync_all().map_err(StoreError::io("sync", &temporary))?;
-    fs::rename(&temporary, path).map_err(StoreError::io("rename", path))
 }

@@ -6,6 +6,7 @@ use std::{
     io::{Read as _, Seek as _, Write as _},
     marker::PhantomData,
     path::{Path, PathBuf},
+    sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -16,45 +17,54 @@ use crate::{
     layout::{self, FORMAT_FILE, FORMAT_VERSION, LOCK_FILE},
     recovery, retention, seal,
     series::Series,
+    syncing::{self, Proof, Syncing},
 };
 
 /// How a store behaves.
 pub struct Options {
-    /// Column files kept open at most. A series has up to 17; beyond the limit the least recently flushed series are
-    /// closed and opened again when needed.
+    /// Column files kept open at most; a series has 17 or 12 on a day. Where that is not enough, series without new rows give
+    /// theirs up, and what still does not fit is opened for each flush, one series after the other: for a moment there are
+    /// as many more as one series has.
     pub open_files: usize,
     /// A range of coverage that grows is written again at most this often.
     pub coverage_interval: Duration,
     /// The disk.
-    pub disk: Box<dyn Disk>,
+    pub disk: Arc<dyn Disk>,
 }
 
 impl Default for Options {
     /// 4,096 open files of the operating system's disk, coverage every minute.
     fn default() -> Options {
-        Options { open_files: 4_096, coverage_interval: Duration::from_secs(60), disk: Box::new(OsDisk) }
+        Options { open_files: 4_096, coverage_interval: Duration::from_secs(60), disk: Arc::new(OsDisk) }
     }
 }
 
 /// A data directory, open for writing; nobody else can write it until this is dropped.
 pub struct Store {
     root: PathBuf,
-    root_file: File,
+    root_file: Arc<File>,
     /// Held for its lock.
     _lock: File,
-    disk: Box<dyn Disk>,
+    disk: Arc<dyn Disk>,
+    /// Column files kept open at most, and those that are open now.
+    open_files_limit: usize,
     open_files: usize,
     coverage_interval_ns: u64,
     boot_id: String,
     series: Vec<Series>,
+    /// The series that the next flush looks at: thousands of quiet ones cost it nothing.
+    listed: Vec<usize>,
     index: HashMap<SeriesId, usize>,
     /// What the last checkpoint proved, by series and day.
     proven: BTreeMap<String, BTreeMap<String, u64>>,
+    syncing: Option<Syncing>,
     /// The kernel tells a failed write-back once and then forgets it.
     sync_failed: bool,
     recovered: Vec<Cut>,
     pending_bytes: usize,
     flushes: u64,
+    /// Room for the cells of one column on their way to its file.
+    cells: Vec<u8>,
 }
 
 /// A series of a [`Store`], for rows of type `R`.
@@ -93,19 +103,23 @@ impl Store {
         let root_file = File::open(root).map_err(StoreError::io("open", root))?;
         let mut store = Store {
             root: root.to_owned(),
-            root_file,
+            root_file: Arc::new(root_file),
             _lock: lock,
             disk: options.disk,
-            open_files: options.open_files,
+            open_files_limit: options.open_files,
+            open_files: 0,
             coverage_interval_ns: u64::try_from(options.coverage_interval.as_nanos()).unwrap_or(u64::MAX),
             boot_id,
             series: Vec::new(),
+            listed: Vec::new(),
             index: HashMap::new(),
             proven: recovered.rows,
             recovered: recovered.cuts,
+            syncing: None,
             sync_failed: false,
             pending_bytes: 0,
             flushes: 0,
+            cells: Vec::new(),
         };
         // Whatever recovery let stand is proven from here on.
         store.sync()?;
@@ -163,6 +177,7 @@ impl Store {
     pub fn append<R: Row>(&mut self, handle: SeriesHandle<R>, row: &R, rule: TimeRule) -> Result<(), StoreError> {
         if let Some(series) = self.series.get_mut(handle.index) {
             self.pending_bytes += series.append(row, rule)?;
+            series.list(handle.index, &mut self.listed);
         }
         Ok(())
     }
@@ -177,6 +192,7 @@ impl Store {
         if let Some(series) = self.series.get_mut(handle.index) {
             let (exchange, symbol) = (series.id.exchange.clone(), series.id.symbol.clone());
             self.pending_bytes += series.journal.gap(&Gap { exchange, symbol, ..gap }, &series.id)?;
+            series.list(handle.index, &mut self.listed);
         }
         Ok(())
     }
@@ -187,7 +203,11 @@ impl Store {
     /// # Errors
     /// [`StoreError::Record`] or [`StoreError::Clock`] if it cannot be a line of a file; it is not taken then.
     pub fn cover<R: Row>(&mut self, handle: SeriesHandle<R>, range: Covered) -> Result<(), StoreError> {
-        self.series.get_mut(handle.index).map_or(Ok(()), |series| series.journal.cover(range, &series.id))
+        if let Some(series) = self.series.get_mut(handle.index) {
+            series.journal.cover(range, &series.id)?;
+            series.list(handle.index, &mut self.listed);
+        }
+        Ok(())
     }
 
     /// Durably marks a day as over, if nothing of it changed since the draft was read. A row that is appended to it later
@@ -211,7 +231,7 @@ impl Store {
         if let Some(series) = series {
             series.sealed(draft.day);
         }
-        draft.write(&self.root, now_ns, self.disk.as_mut())?;
+        draft.write(&self.root, now_ns, &*self.disk)?;
         Ok(Sealing::Sealed)
     }
 
@@ -227,7 +247,7 @@ impl Store {
 
     /// Column files open now.
     pub fn open_files(&self) -> usize {
-        self.series.iter().map(Series::open_files).sum()
+        self.open_files
     }
 
     /// Writes all pending rows to the files, where readers see them and where they survive the death of this process.
@@ -238,49 +258,54 @@ impl Store {
     /// previous flush, and the other series are written all the same.
     pub fn flush(&mut self, mut on_written: impl FnMut(&SeriesId, Written)) -> Result<(), StoreError> {
         self.flushes += 1;
+        let listed = std::mem::take(&mut self.listed);
+        self.make_room(&listed);
         let mut first_error = Ok(());
-        let mut open = self.open_files();
-        for index in 0..self.series.len() {
+        for index in listed {
             let Some(series) = self.series.get_mut(index) else { continue };
-            let gap_bytes = series.journal.gap_bytes();
-            if series.pending_rows() == 0 && gap_bytes == 0 {
-                series.journal.rows_flushed();
-                continue;
-            }
-            open -= series.open_files();
-            series.used = self.flushes;
-            let (written, result) = series.flush(self.disk.as_mut());
+            let (gap_bytes, open) = (series.journal.gap_bytes(), series.open_files());
+            let (written, result) = series.flush(&*self.disk, &mut self.cells);
             let gap_bytes = gap_bytes - series.journal.gap_bytes();
             let bytes = usize::try_from(written.bytes).unwrap_or(usize::MAX).saturating_add(gap_bytes);
             self.pending_bytes = self.pending_bytes.saturating_sub(bytes);
             if written.rows > 0 {
+                series.used = self.flushes;
                 on_written(&series.id, written);
             }
-            first_error = first_error.and(result);
-            open += series.open_files();
-            if open > self.open_files {
-                self.close_least_used(index);
-                open = self.open_files();
+            self.open_files = self.open_files + series.open_files() - open;
+            if self.open_files > self.open_files_limit {
+                self.open_files -= series.open_files();
+                series.close_files();
             }
+            series.is_listed = false;
+            if result.is_err() {
+                series.list(index, &mut self.listed);
+            }
+            first_error = first_error.and(result);
         }
         first_error
     }
 
-    /// Closes the least recently flushed series until three quarters of the limit are left; never `except`.
-    fn close_least_used(&mut self, except: usize) {
-        let target = self.open_files / 4 * 3;
-        let mut by_use: Vec<usize> = (0..self.series.len()).filter(|index| *index != except).collect();
-        by_use.sort_by_key(|index| self.series.get(*index).map(|series| series.used));
-        let mut open = self.open_files();
-        for index in by_use {
-            if open <= target {
+    /// Closes series without rows, least recently used first, as far as those with rows need their places. Among the series
+    /// that have rows all the time none is closed for another one: in turns each would be opened again at each flush.
+    fn make_room(&mut self, listed: &[usize]) {
+        let wanted: usize = listed.iter().filter_map(|index| self.series.get(*index)).map(Series::wanted_files).sum();
+        let wanted = (self.open_files + wanted).saturating_sub(self.open_files_limit);
+        if wanted == 0 {
+            return;
+        }
+        let is_idle = |series: &&mut Series| series.open_files() > 0 && series.pending_rows() == 0;
+        let mut idle: Vec<_> = self.series.iter_mut().filter(is_idle).collect();
+        idle.sort_unstable_by_key(|series| series.used);
+        let mut closed = 0;
+        for series in idle {
+            if closed >= wanted {
                 break;
             }
-            if let Some(series) = self.series.get_mut(index) {
-                open -= series.open_files();
-                series.close_files();
-            }
+            closed += series.open_files();
+            series.close_files();
         }
+        self.open_files -= closed;
     }
 
     /// Makes every flushed row durable and notes it in the checkpoint: it survives power loss from here on. What was
@@ -291,8 +316,7 @@ impl Store {
     /// stands until the store is opened anew ([`StoreError::SyncFailed`]): the kernel may have dropped what it could not
     /// write, and does not say so twice.
     pub fn sync(&mut self) -> Result<(), StoreError> {
-        let noted_ns = self.prove()?;
-        self.write_claims(noted_ns, self.coverage_interval_ns)
+        self.sync_and_claim(self.coverage_interval_ns)
     }
 
     /// Makes everything durable before a stop: the rows that are flushed, and what is claimed of them, also the coverage
@@ -301,40 +325,75 @@ impl Store {
     /// # Errors
     /// As [`Store::sync`].
     pub fn finish(&mut self) -> Result<(), StoreError> {
-        let noted_ns = self.prove()?;
-        self.write_claims(noted_ns, 0)?;
-        self.prove().map(drop)
+        self.sync_and_claim(0)?;
+        self.sync_and_claim(0)
     }
 
-    /// Makes the flushed rows durable, notes them, and returns when they were noted, ns since the Unix epoch.
-    fn prove(&mut self) -> Result<u64, StoreError> {
+    /// Begins what [`Store::sync`] does, on a thread of its own; rows may be appended and flushed meanwhile, and are not
+    /// part of it. Nothing happens if a sync is under way. [`Store::end_sync`] tells how it went, and must be asked.
+    ///
+    /// # Errors
+    /// [`StoreError::SyncFailed`], or that no thread can be started.
+    pub fn begin_sync(&mut self) -> Result<(), StoreError> {
         if self.sync_failed {
             return Err(StoreError::SyncFailed { path: self.root.clone() });
         }
+        if self.syncing.is_some() {
+            return Ok(());
+        }
         let mut rows = self.proven.clone();
-        for series in &self.series {
+        for series in &mut self.series {
             let written = series.written();
             if !written.is_empty() {
                 rows.insert(series.id.to_string(), written);
             }
+            series.journal.sync_begins();
         }
         let noted_ns = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos());
         let noted_ns = u64::try_from(noted_ns).unwrap_or(u64::MAX);
-        if let Err(error) = self.disk.sync(&self.root_file) {
-            self.sync_failed = true;
-            return Err(StoreError::io("sync", &self.root)(error));
-        }
         let checkpoint = Checkpoint { boot_id: self.boot_id.clone(), noted_ns, rows };
-        checkpoint.write(&self.root, self.disk.as_mut())?;
-        self.proven = checkpoint.rows;
-        Ok(noted_ns)
+        let (root_file, disk) = (Arc::clone(&self.root_file), Arc::clone(&self.disk));
+        self.syncing = Some(Syncing::begin(checkpoint, self.root.clone(), root_file, disk)?);
+        Ok(())
     }
 
-    /// Writes what the last sync allows to be claimed; a series that fails does not keep the others from it.
-    fn write_claims(&mut self, now_ns: u64, interval_ns: u64) -> Result<(), StoreError> {
+    /// Ends a sync that was begun: writes what is claimed of the rows that it proved. `None` while it is under way, and if
+    /// none was begun.
+    pub fn end_sync(&mut self) -> Option<Result<(), StoreError>> {
+        self.syncing
+            .take_if(|syncing| syncing.is_finished())
+            .map(|syncing| self.end(syncing, self.coverage_interval_ns))
+    }
+
+    fn sync_and_claim(&mut self, interval_ns: u64) -> Result<(), StoreError> {
+        // What was begun before does not know the rows that were flushed since; only its last word counts here.
+        if let Some(syncing) = self.syncing.take() {
+            _ = self.end(syncing, interval_ns);
+        }
+        self.begin_sync()?;
+        self.syncing.take().map_or(Ok(()), |syncing| self.end(syncing, interval_ns))
+    }
+
+    /// Waits for a sync, and writes what it allows to be claimed.
+    fn end(&mut self, syncing: Syncing, interval_ns: u64) -> Result<(), StoreError> {
+        let Some((checkpoint, proof)) = syncing.wait() else {
+            self.sync_failed = true;
+            return Err(StoreError::io("sync", &self.root)(syncing::died()));
+        };
+        match proof {
+            Proof::Noted => {}
+            Proof::Unnoted(error) => return Err(error),
+            Proof::Failed(error) => {
+                self.sync_failed = true;
+                return Err(error);
+            }
+        }
+        self.proven = checkpoint.rows;
+        // A series that fails does not keep the others from it.
         let mut first_error = Ok(());
         for series in &mut self.series {
-            first_error = first_error.and(series.write_claims(now_ns, interval_ns, self.disk.as_mut()));
+            let result = series.write_claims(checkpoint.noted_ns, interval_ns, &*self.disk);
+            first_error = first_error.and(result);
         }
         first_error
     }
@@ -346,6 +405,10 @@ impl Store {
     /// [`StoreError::NotOver`] if `day` is in the future, so today is never removed; [`StoreError::Unsealed`] if a day is
     /// not sealed, before anything is removed, unless `force`; or what the operating system says.
     pub fn remove_days_before(&mut self, day: Day, now_ns: u64, force: bool) -> Result<Vec<RemovedDay>, StoreError> {
+        // A checkpoint in the making still names these days.
+        if let Some(syncing) = self.syncing.take() {
+            self.end(syncing, self.coverage_interval_ns)?;
+        }
         let plan = retention::plan(&self.root, day, now_ns, force)?;
         for (id, day) in &plan {
             let Some(series) = self.index.get(id).and_then(|index| self.series.get_mut(*index)) else { continue };
@@ -356,12 +419,14 @@ impl Store {
         let mut removed = Vec::new();
         for (id, day) in plan {
             if let Some(series) = self.index.get(&id).and_then(|index| self.series.get_mut(*index)) {
+                self.open_files -= series.open_files();
                 series.forget(day);
+                self.open_files += series.open_files();
             }
             if let Some(days) = self.proven.get_mut(&id.to_string()) {
                 days.remove(&day.to_string());
             }
-            let bytes = retention::remove(&self.root.join(id.path()), day, self.disk.as_mut())?;
+            let bytes = retention::remove(&self.root.join(id.path()), day, &*self.disk)?;
             removed.push(RemovedDay { series: id, day, bytes });
         }
         self.proven.retain(|_, days| !days.is_empty());
@@ -369,6 +434,14 @@ impl Store {
     }
 }
 
+impl Drop for Store {
+    /// Waits for a sync that is under way: nothing is written to the directory any more once its lock is given back.
+    fn drop(&mut self) {
+        if let Some(syncing) = self.syncing.take() {
+            drop(syncing.wait());
+        }
+    }
+}
 /// How long [`is_recording`] may hold the lock at most, with much room.
 const LOCK_GLANCE: Duration = Duration::from_millis(50);
 
@@ -435,7 +508,7 @@ pub(crate) fn check_format(root: &Path, create: bool) -> Result<(), StoreError> 
             Err(_) => Err(StoreError::Damaged { path, reason: "it does not hold a version number".to_owned() }),
         },
         Err(error) if error.kind() == std::io::ErrorKind::NotFound && create => {
-            disk::replace(&mut OsDisk, &path, format!("{FORMAT_VERSION}\n").as_bytes())
+            disk::replace(&OsDisk, &path, format!("{FORMAT_VERSION}\n").as_bytes())
         }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
         Err(error) => Err(StoreError::io("read", path)(error)),

@@ -1,5 +1,7 @@
 //! The configuration: flag > environment > file > default, parsed once into [`Config`].
 
+mod completeness;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
@@ -13,6 +15,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use tracing_subscriber::EnvFilter;
 
 use crate::{cli::RunArgs, discovery::Pattern};
+pub use completeness::Completeness;
 
 /// The effective configuration of a run.
 #[derive(Clone, Serialize)]
@@ -63,6 +66,11 @@ pub struct Recording {
     pub open_files: usize,
     /// A trade is large from this value on, in the quote currency.
     pub large_trade: f64,
+    /// Whole days before today that are kept; none keeps all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub keep_days: Option<u32>,
+    /// When what is missing is asked about, and a day is over.
+    pub completeness: Completeness,
 }
 
 /// One exchange to record.
@@ -191,6 +199,8 @@ struct File {
     memory_limit_bytes: Option<usize>,
     open_files: Option<usize>,
     large_trade: Option<f64>,
+    keep_days: Option<u32>,
+    completeness: Option<completeness::File>,
     symbol_label_limit: Option<usize>,
     queue_capacity: Option<usize>,
     backfill: Option<bool>,
@@ -238,6 +248,8 @@ impl Config {
                 memory_limit_bytes: file.memory_limit_bytes.unwrap_or(256 << 20),
                 open_files: file.open_files.unwrap_or(4_096),
                 large_trade: file.large_trade.unwrap_or(100_000.0),
+                keep_days: file.keep_days,
+                completeness: file.completeness.unwrap_or_default().or_default()?,
             },
             metrics_listen: metrics.listen(DEFAULT_METRICS_PORT)?,
             security: metrics.security()?,
@@ -275,7 +287,10 @@ impl Config {
         if !(recording.large_trade > 0.0 && recording.large_trade.is_finite()) {
             return Err(value("large_trade", "must be a positive number in the quote currency"));
         }
-        Ok(())
+        if recording.keep_days == Some(0) {
+            return Err(value("keep_days", "0 would keep nothing; leave it away to keep all days"));
+        }
+        recording.completeness.check()
     }
 }
 

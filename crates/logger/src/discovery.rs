@@ -5,6 +5,8 @@ mod listing;
 mod pattern;
 mod selection;
 mod table;
+#[cfg(test)]
+mod tests;
 
 use std::{
     collections::BTreeSet,
@@ -35,10 +37,29 @@ pub use table::{SymbolList, list_symbols};
 
 /// A listing of the data directory that is this young needs no other at the start: who restarts in a loop asks no venue.
 const FRESH: Duration = Duration::from_secs(60);
-/// For the listing at the start, where an older one is there, and where none is.
-const PATIENCE: [Duration; 2] = [Duration::from_secs(20), Duration::from_secs(120)];
-/// Between attempts at the start, and while running; doubled after each failure.
-const PAUSE: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(60)];
+/// A venue that wants to be left alone for longer is not waited for.
+const SILENCE: Duration = Duration::from_secs(20);
+
+/// When the venues are asked for their listings.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pace {
+    /// A listing is as old as this at most.
+    refresh: Duration,
+    /// How long the start waits for one, where an older one is there, and where none is.
+    at_start: [Duration; 2],
+    /// Between attempts at the start, and while running; doubled after each failure.
+    pause: [Duration; 2],
+}
+
+impl Pace {
+    pub(crate) fn every(refresh: Duration) -> Pace {
+        let seconds = Duration::from_secs;
+        Pace { refresh, at_start: [seconds(20), seconds(120)], pause: [seconds(1), seconds(60)] }
+    }
+}
+
+/// More than any venue lists, and what a pattern can match at most.
+const MOST_LISTED: usize = 50_000;
 /// Symbols named in one line of the log.
 const NAMED: usize = 20;
 
@@ -46,7 +67,7 @@ const NAMED: usize = 20;
 #[derive(Debug)]
 pub(crate) struct Discovery {
     watched: Vec<Watched>,
-    refresh: Duration,
+    pace: Pace,
 }
 
 /// A venue, and what is recorded of it.
@@ -71,8 +92,8 @@ enum FetchError {
     Send(#[from] SendError),
     #[error(transparent)]
     Rest(#[from] RestError),
-    #[error("the listing is empty")]
-    Empty,
+    #[error("the listing has {0} instruments; 1 to {MOST_LISTED} are believed")]
+    Unbelievable(usize),
     #[error("reading it was aborted")]
     Aborted,
     #[error("there was no time for it")]
@@ -88,7 +109,7 @@ impl FetchError {
 
 async fn fetch(venue: &'static dyn Venue, interface: &Interface, clock: Clock) -> Result<Listing, FetchError> {
     let silence = interface.allowance.silent_for();
-    if silence > PATIENCE[0] {
+    if silence > SILENCE {
         return Err(FetchError::Silent(silence));
     }
     let rest = venue.rest();
@@ -100,7 +121,10 @@ async fn fetch(venue: &'static dyn Venue, interface: &Interface, clock: Clock) -
     let read = reading.await.map_err(|_| FetchError::Aborted)?;
     interface.understood(&read).await;
     let listing = Listing::new(venue, clock.now_ns(), read?);
-    if listing.instruments.is_empty() { Err(FetchError::Empty) } else { Ok(listing) }
+    match listing.instruments.len() {
+        1..=MOST_LISTED => Ok(listing),
+        count => Err(FetchError::Unbelievable(count)),
+    }
 }
 
 impl Discovery {
@@ -112,13 +136,13 @@ impl Discovery {
         exchanges: &mut [Exchange],
         interfaces: &[Arc<Interface>],
         data_path: &Path,
-        refresh: Duration,
+        pace: Pace,
         clock: Clock,
     ) -> Result<Discovery, LoggerError> {
         let resolving = exchanges.iter_mut().zip(interfaces).map(|(exchange, interface)| async move {
             let mut watched = Watched::new(exchange, Arc::clone(interface), data_path, clock).await;
             if watched.selection.has_patterns() {
-                watched.list_at_start().await.map_err(|error| error.of(exchange))?;
+                watched.list_at_start(pace).await.map_err(|error| error.of(exchange))?;
             }
             exchange.symbols = watched.select();
             if exchange.symbols.is_empty() {
@@ -129,14 +153,14 @@ impl Discovery {
             watched.compare();
             Ok(watched)
         });
-        Ok(Discovery { watched: try_join_all(resolving).await?, refresh })
+        Ok(Discovery { watched: try_join_all(resolving).await?, pace })
     }
 
     /// Keeps the listings fresh until `shutdown`.
     pub(crate) async fn run(self, shutdown: CancellationToken) {
         let mut watching = JoinSet::new();
         for watched in self.watched {
-            watching.spawn(watched.keep_fresh(self.refresh));
+            watching.spawn(watched.keep_fresh(self.pace));
         }
         tokio::select! {
             biased;
@@ -176,16 +200,16 @@ impl Watched {
     }
 
     /// A listing of now, or else the last one.
-    async fn list_at_start(&mut self) -> Result<(), FetchError> {
+    async fn list_at_start(&mut self, pace: Pace) -> Result<(), FetchError> {
         let exchange = self.interface.exchange;
         if self.age().is_some_and(|age| age < FRESH) {
             return Ok(());
         }
-        let [with, without] = PATIENCE;
+        let [with, without] = pace.at_start;
         let patience = if self.listing.is_some() { with } else { without };
         let mut last = FetchError::Late;
         let trying = async {
-            let mut pause = PAUSE[0];
+            let mut pause = pace.pause[0];
             while let Err(error) = self.fetch().await {
                 warn!(exchange, %error, again_in = %humantime::format_duration(pause), "no listing to resolve patterns of symbols");
                 let is_hopeless = matches!(error, FetchError::Silent(_));
@@ -228,8 +252,10 @@ impl Watched {
         self.selection.symbols(self.listing.as_ref(), |stored| directory.join(stored).is_dir())
     }
 
-    async fn keep_fresh(mut self, refresh: Duration) {
-        let mut pause = PAUSE[1].min(refresh);
+    async fn keep_fresh(mut self, pace: Pace) {
+        let refresh = pace.refresh;
+        let first_pause = pace.pause[1].min(refresh);
+        let mut pause = first_pause;
         let mut failing = false;
         loop {
             // The clock may be set while this waits: looked at again now and then.
@@ -239,7 +265,7 @@ impl Watched {
             let started = Instant::now();
             match self.fetch().await {
                 Ok(()) => {
-                    (pause, failing) = (PAUSE[1].min(refresh), false);
+                    (pause, failing) = (first_pause, false);
                     self.compare();
                 }
                 Err(error) => {

@@ -42,7 +42,8 @@ impl Interface {
     ) -> Result<Interface, LoggerError> {
         let (name, rest) = (exchange.venue.facts().name, exchange.venue.rest());
         let allowance = allowances.allowance(&format!("{name}/rest"), rest.facts().budget);
-        let interface = Interface { exchange: name, rest, allowance, metrics, client: Client::new(exchange)?, clock };
+        let interface =
+            Interface { exchange: name, rest, allowance, metrics, client: Client::new(exchange, clock)?, clock };
         let silence = interface.allowance.silent_for();
         if !silence.is_zero() {
             let silence = interface.tell_silence(silence);

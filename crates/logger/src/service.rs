@@ -15,12 +15,12 @@ use crate::{
     backfill::{Backfill, Patience, Questions},
     clock::Clock,
     config::{Config, Exchange},
-    discovery::Discovery,
+    discovery::{Discovery, Pace},
     error::LoggerError,
     feed::{Feed, Shared, Venues},
     metrics::{Metrics, RestMetrics},
     queue,
-    recorder::Recorder,
+    recorder::{Outlets, Parts, Recorder},
     rest::{Allowances, Interface},
     symbols::Symbols,
 };
@@ -77,8 +77,8 @@ impl Service {
 
         let mut exchanges = config.exchanges;
         let interfaces = interfaces(&exchanges, &config.recording.data_path, &mut registry, clock)?;
-        let (data_path, refresh) = (&config.recording.data_path, config.listing_refresh);
-        let discovery = Discovery::resolve(&mut exchanges, &interfaces, data_path, refresh, clock).await?;
+        let (data_path, pace) = (&config.recording.data_path, Pace::every(config.listing_refresh));
+        let discovery = Discovery::resolve(&mut exchanges, &interfaces, data_path, pace, clock).await?;
         let symbols = Arc::new(Symbols::new(&exchanges, config.symbol_label_limit, clock));
         let metrics = Arc::new(Metrics::register(&mut registry, &symbols)?);
         symbols.register(&mut registry)?;
@@ -96,7 +96,7 @@ impl Service {
         for exchange in &exchanges {
             feeds.extend(Feed::of_exchange(exchange, &shared)?);
         }
-        let (_questions, asked) = Questions::channel();
+        let (questions, asked) = Questions::channel();
         let interfaces = if config.backfill { interfaces } else { Vec::new() };
         let backfill = Backfill::new(asked, &interfaces, &symbols, &metrics, &sender, clock, Patience::default());
 
@@ -104,7 +104,17 @@ impl Service {
         let component = health.component("recorder", Some(RECORDER_DEADLINE));
         let resuming = tokio::task::spawn_blocking(move || {
             // Half of the grace period: what could not be written is still counted and told within it.
-            Recorder::new(store, recording, config.shutdown_grace / 2, clock, &symbols, metrics, component)
+            let parts = Parts {
+                recording,
+                queue_capacity: config.queue_capacity,
+                grace: config.shutdown_grace / 2,
+                clock,
+                symbols: &symbols,
+                metrics,
+                health: component,
+                outlets: Outlets { questions: config.backfill.then_some(questions), suspicions: None },
+            };
+            Recorder::new(store, parts)
         });
         let recorder = resuming.await.map_err(|error| ended("recorder", &error))??;
 

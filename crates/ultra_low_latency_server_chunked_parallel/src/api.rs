@@ -38,6 +38,11 @@ impl Api {
         Api { data: DataAnswers::new(root, limits.clone(), metrics.clone(), plans), symbols }
     }
 
+    /// What answers data requests.
+    pub(crate) fn answers(&self) -> DataAnswers {
+        self.data.clone()
+    }
+
     /// `/api/data` and `/api/symbols` for GET and HEAD, `OPTIONS` of anything, and 404 for the rest, all of them
     /// readable for pages of any origin.
     pub(crate) fn routes(

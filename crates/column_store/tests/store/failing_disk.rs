@@ -3,7 +3,10 @@
 use std::{
     fs::File,
     io,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU32, Ordering},
+    },
 };
 
 use column_store::{Disk, OsDisk, StoreError};
@@ -17,21 +20,20 @@ struct Fault(Arc<Mutex<Option<(&'static str, usize)>>>);
 struct FaultyDisk(Fault);
 
 /// A disk whose first sync after `open` fails.
-struct UnsyncedDisk(u32);
+struct UnsyncedDisk(AtomicU32);
 
 impl Disk for UnsyncedDisk {
-    fn write_at(&mut self, file: &File, path: &Path, bytes: &[u8], offset: u64) -> io::Result<usize> {
+    fn write_at(&self, file: &File, path: &Path, bytes: &[u8], offset: u64) -> io::Result<usize> {
         OsDisk.write_at(file, path, bytes, offset)
     }
 
-    fn sync(&mut self, root: &File) -> io::Result<()> {
-        self.0 += 1;
-        if self.0 == 2 { Err(io::ErrorKind::Other.into()) } else { OsDisk.sync(root) }
+    fn sync(&self, root: &File) -> io::Result<()> {
+        if self.0.fetch_add(1, Ordering::Relaxed) == 1 { Err(io::ErrorKind::Other.into()) } else { OsDisk.sync(root) }
     }
 }
 
 impl Disk for FaultyDisk {
-    fn write_at(&mut self, file: &File, path: &Path, bytes: &[u8], offset: u64) -> io::Result<usize> {
+    fn write_at(&self, file: &File, path: &Path, bytes: &[u8], offset: u64) -> io::Result<usize> {
         let mut fault = self.0.0.lock().unwrap();
         let hit = |column: &str| path.file_name().unwrap().to_str().unwrap().starts_with(&format!("{column}."));
         match *fault {
@@ -48,7 +50,7 @@ impl Disk for FaultyDisk {
         }
     }
 
-    fn sync(&mut self, root: &File) -> io::Result<()> {
+    fn sync(&self, root: &File) -> io::Result<()> {
         OsDisk.sync(root)
     }
 }
@@ -59,7 +61,7 @@ fn a_write_failing_inside_each_column_loses_nothing() {
         for after in [0, 1, column.kind.width() + 1, 3 * column.kind.width()] {
             let root = tempfile::tempdir().unwrap();
             let fault = Fault::default();
-            let disk = Box::new(FaultyDisk(fault.clone()));
+            let disk = Arc::new(FaultyDisk(fault.clone()));
             let mut store = Store::open(root.path(), Options { disk, ..Options::default() }).unwrap();
             append(&mut store, &[md(DAY_START, 0), md(DAY_START, 1)]);
             flush(&mut store);
@@ -89,7 +91,7 @@ fn a_write_failing_inside_each_column_loses_nothing() {
 fn a_failure_over_midnight_keeps_both_days() {
     let root = tempfile::tempdir().unwrap();
     let fault = Fault::default();
-    let disk = Box::new(FaultyDisk(fault.clone()));
+    let disk = Arc::new(FaultyDisk(fault.clone()));
     let mut store = Store::open(root.path(), Options { disk, ..Options::default() }).unwrap();
     *fault.0.lock().unwrap() = Some(("side", 2));
     append(&mut store, &[md(DAY_START - 1, 0), md(DAY_START, 1)]);
@@ -110,7 +112,8 @@ fn a_failure_over_midnight_keeps_both_days() {
 fn a_failed_sync_proves_nothing_any_more() {
     let root = tempfile::tempdir().unwrap();
     let mut store =
-        Store::open(root.path(), Options { disk: Box::new(UnsyncedDisk(0)), ..Options::default() }).unwrap();
+        Store::open(root.path(), Options { disk: Arc::new(UnsyncedDisk(AtomicU32::new(0))), ..Options::default() })
+            .unwrap();
     let before = fs::read(root.path().join("checkpoint")).unwrap();
     append(&mut store, &[md(DAY_START, 0)]);
     flush(&mut store);

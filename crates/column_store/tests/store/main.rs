@@ -170,7 +170,7 @@ impl LoggingDisk {
 }
 
 impl Disk for LoggingDisk {
-    fn write_at(&mut self, file: &fs::File, path: &Path, bytes: &[u8], offset: u64) -> std::io::Result<usize> {
+    fn write_at(&self, file: &fs::File, path: &Path, bytes: &[u8], offset: u64) -> std::io::Result<usize> {
         if let Err(error) = self.ask("write", path) {
             // A failing write stops short somewhere.
             OsDisk.write_at(file, path, &bytes[..bytes.len() / 2], offset)?;
@@ -179,19 +179,19 @@ impl Disk for LoggingDisk {
         OsDisk.write_at(file, path, bytes, offset)
     }
 
-    fn sync(&mut self, root: &fs::File) -> std::io::Result<()> {
+    fn sync(&self, root: &fs::File) -> std::io::Result<()> {
         self.ask("syncfs", Path::new("root")).and_then(|()| OsDisk.sync(root))
     }
 
-    fn sync_file(&mut self, file: &fs::File, path: &Path) -> std::io::Result<()> {
+    fn sync_file(&self, file: &fs::File, path: &Path) -> std::io::Result<()> {
         self.ask("sync", path).and_then(|()| OsDisk.sync_file(file, path))
     }
 
-    fn remove(&mut self, path: &Path) -> std::io::Result<()> {
+    fn remove(&self, path: &Path) -> std::io::Result<()> {
         self.ask("remove", path).and_then(|()| OsDisk.remove(path))
     }
 
-    fn rename(&mut self, from: &Path, to: &Path) -> std::io::Result<()> {
+    fn rename(&self, from: &Path, to: &Path) -> std::io::Result<()> {
         self.ask("rename", to).and_then(|()| OsDisk.rename(from, to))
     }
 }
@@ -199,7 +199,7 @@ impl Disk for LoggingDisk {
 /// A store on such a disk, with coverage written at every sync.
 fn open_logging(root: &Path) -> (Store, LoggingDisk) {
     let disk = LoggingDisk::default();
-    let options = Options { disk: Box::new(disk.clone()), coverage_interval: Duration::ZERO, ..Options::default() };
+    let options = Options { disk: Arc::new(disk.clone()), coverage_interval: Duration::ZERO, ..Options::default() };
     let store = Store::open(root, options).unwrap();
     disk.wishes();
     (store, disk)

@@ -126,3 +126,95 @@ impl Job {
         full.saturating_mul(2).saturating_add(SPARE_PAGES).min(MOST_PAGES)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use exchange_protocol::known_venue;
+
+    use super::*;
+
+    fn rest(exchange: &str) -> &'static dyn Rest {
+        known_venue(exchange).unwrap().rest()
+    }
+
+    fn job(exchange: &str, ids: Option<(u64, u64)>) -> Job {
+        let question = Question { number: 1, symbol: 0, ids, times: (0, u64::MAX) };
+        Job::new(question, "tBTCUSD", rest(exchange), 0).unwrap()
+    }
+
+    /// Reads a page: how many trades it brought, and what follows.
+    fn read(job: &mut Job, exchange: &str, body: &str) -> (usize, Next) {
+        let read = job.read(rest(exchange), &Answer { status: 200, retry_after: None, body: body.as_bytes() });
+        (read.trades.len(), read.next.unwrap())
+    }
+
+    /// A page of Bitfinex: ids, and the millisecond of the last one.
+    fn bitfinex(ids: std::ops::Range<u64>, last_ms: u64) -> String {
+        let end = ids.end;
+        let rows: Vec<String> = ids.map(|id| format!("[{id},{},0.1,2]", last_ms - (end - 1 - id) / 100)).collect();
+        format!("[{}]", rows.join(","))
+    }
+
+    /// A page of Kraken.
+    fn kraken(ids: std::ops::Range<u64>, last: u64) -> String {
+        let rows: Vec<String> = ids.map(|id| format!(r#"["1.0","2.0",1700000000.1,"b","l","",{id}]"#)).collect();
+        format!(r#"{{"error":[],"result":{{"XXBTZUSD":[{}],"last":"{last}"}}}}"#, rows.join(","))
+    }
+
+    #[test]
+    fn trades_at_the_seam_of_two_pages_come_once() {
+        let mut job = job("bitfinex", None);
+        let start_ms = 1_700_000_000_000;
+        assert_eq!(read(&mut job, "bitfinex", &bitfinex(0..10_000, start_ms)), (10_000, Next::Page));
+        assert!(job.request.target.contains(&format!("start={start_ms}")), "{}", job.request.target);
+        assert_eq!(read(&mut job, "bitfinex", &bitfinex(9_900..10_300, start_ms + 3)), (300, Next::Done));
+    }
+
+    #[test]
+    fn a_seam_that_brings_nothing_new_is_the_end_and_no_mistake() {
+        let mut job = job("bitfinex", None);
+        assert_eq!(read(&mut job, "bitfinex", &bitfinex(0..10_000, 1_700_000_000_000)), (10_000, Next::Page));
+        assert_eq!(read(&mut job, "bitfinex", &bitfinex(9_900..10_000, 1_700_000_000_000)), (0, Next::Done));
+    }
+
+    #[test]
+    fn pages_that_bring_nothing_new_are_not_followed_for_ever() {
+        let mut job = job("kraken", Some((1, 1_000_000)));
+        let mut pages = 0;
+        loop {
+            pages += 1;
+            let (brought, next) = read(&mut job, "kraken", &kraken(100..200, 1_700_000_000_000_000_000 + pages));
+            assert_eq!(brought, if pages == 1 { 100 } else { 0 });
+            if next != Next::Page {
+                assert_eq!((pages, next), (u64::from(BARREN_PAGES) + 1, Next::Lost));
+                break;
+            }
+        }
+    }
+
+    #[test]
+    fn there_are_no_more_pages_than_the_ids_can_need() {
+        let pages = |ids: Option<(u64, u64)>, each: u64| {
+            let mut job = job("kraken", ids);
+            (1..).find(|page| {
+                let from = 1 + (page - 1) * each;
+                let body = kraken(from..from + each, 1_700_000_000_000_000_000 + page);
+                read(&mut job, "kraken", &body).1 != Next::Page
+            })
+        };
+        // One at a time of what two pages hold, and up to the newest of what there is.
+        assert_eq!(pages(Some((1, 1_500)), 1), Some(2 * 2 + SPARE_PAGES));
+        assert_eq!(pages(Some((1, u64::MAX)), 1), Some(2 + SPARE_PAGES));
+        assert_eq!(pages(Some((1, 40_000)), 1_000), Some(40), "full pages are followed to the end");
+        assert_eq!(pages(None, 1), Some(MOST_PAGES));
+    }
+
+    #[test]
+    fn long_questions_step_back_and_go_on() {
+        let (mut long, late) = (job("kraken", None), Job { came_at: 5, ..job("kraken", None) });
+        assert!(long.rank() < late.rank(), "who came first is first");
+        long.pages = 1;
+        assert!(long.rank() > late.rank());
+        assert!(long.rank() < Job { came_at: 9, ..late }.rank(), "those who come later do not pass it for ever");
+    }
+}

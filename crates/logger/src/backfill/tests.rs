@@ -2,7 +2,6 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use exchange_protocol::{Stream, known_venue};
 use exchange_simulator::{Config, MarketState, Simulator, VenueConfig, VenueKind};
 use metrics_server::Registry;
 use tempfile::TempDir;
@@ -10,12 +9,11 @@ use tokio::task::JoinHandle;
 
 use super::*;
 use crate::{
-    config::Exchange,
     metrics::RestMetrics,
     queue::Taken,
     rest::{
         Allowances, Bounds,
-        hostile::{Hostile, Reply},
+        hostile::{Hostile, Reply, exchange},
     },
 };
 
@@ -49,15 +47,7 @@ impl Rig {
     }
 
     fn of(name: &str, url: &str, symbols: &[&str], patience: Patience, data_path: &TempDir, enabled: bool) -> Rig {
-        let exchange = Exchange {
-            venue: known_venue(name).unwrap(),
-            ws_url: "ws://127.0.0.1:1".to_owned(),
-            rest_url: url.to_owned(),
-            symbols: symbols.iter().map(|symbol| (*symbol).to_owned()).collect(),
-            exclude: Vec::new(),
-            streams: vec![Stream::Trades],
-            ca_file: None,
-        };
+        let exchange = exchange(name, url, symbols);
         let (clock, mut registry) = (Clock::system(), Registry::default());
         let name = exchange.venue.facts().name;
         let rest_metrics = RestMetrics::register(&mut registry, &[name]).unwrap().remove(0);

@@ -1,6 +1,9 @@
 //! Sends the requests of [`exchange_protocol::Rest`] over HTTP/1.1.
 
-use std::{io::Read as _, time::Duration};
+use std::{
+    io::Read as _,
+    time::{Duration, UNIX_EPOCH},
+};
 
 use bytes::Bytes;
 use exchange_protocol::{Answer, Request};
@@ -14,7 +17,7 @@ use hyper_util::{
 };
 use tokio::time::timeout;
 
-use crate::{config::Exchange, error::LoggerError, tls};
+use crate::{clock::Clock, config::Exchange, error::LoggerError, tls};
 
 /// Bounds of one request.
 #[derive(Clone, Copy, Debug)]
@@ -45,6 +48,7 @@ impl Bounds {
 #[derive(Debug)]
 pub(crate) struct Response {
     status: u16,
+    /// In seconds, also if the venue names a date.
     retry_after: Option<String>,
     body: Bytes,
 }
@@ -74,10 +78,11 @@ pub(crate) enum SendError {
 pub(crate) struct Client {
     http: HttpClient<HttpsConnector<HttpConnector>, Empty<Bytes>>,
     url: String,
+    clock: Clock,
 }
 
 impl Client {
-    pub(crate) fn new(exchange: &Exchange) -> Result<Client, LoggerError> {
+    pub(crate) fn new(exchange: &Exchange, clock: Clock) -> Result<Client, LoggerError> {
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
@@ -89,7 +94,7 @@ impl Client {
             .pool_idle_timeout(Duration::from_secs(30))
             .pool_max_idle_per_host(4)
             .build(connector.enable_http1().wrap_connector(tcp));
-        Ok(Client { http, url: exchange.rest_url.clone() })
+        Ok(Client { http, url: exchange.rest_url.clone(), clock })
     }
 
     /// Sends a request. Redirections are not followed: an answer from elsewhere is not the venue's.
@@ -112,13 +117,22 @@ impl Client {
             Err(error) if error.is::<LengthLimitError>() => return Err(SendError::Oversized(bounds.bytes)),
             Err(error) => return Err(SendError::Broken(chain(error.as_ref()))),
         };
-        let text = |name| head.headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let retry_after = head.headers.get(header::RETRY_AFTER).and_then(|value| value.to_str().ok());
         Ok(Response {
             status: head.status.as_u16(),
-            retry_after: text(header::RETRY_AFTER),
+            retry_after: retry_after.map(|text| in_seconds(text, self.clock)),
             body: unpack(body, &head.headers, bounds.bytes).await?,
         })
     }
+}
+
+/// `Retry-After` in seconds; what it may also be is a date.
+fn in_seconds(retry_after: &str, clock: Clock) -> String {
+    let now = UNIX_EPOCH + Duration::from_nanos(clock.now_ns());
+    httpdate::parse_http_date(retry_after.trim()).map_or_else(
+        |_| retry_after.to_owned(),
+        |date| date.duration_since(now).unwrap_or_default().as_secs().saturating_add(1).to_string(),
+    )
 }
 
 /// The body, if it is compressed in the one way that was asked for.
@@ -151,4 +165,22 @@ fn chain(error: &dyn std::error::Error) -> String {
         source = cause.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn retry_after_may_be_a_date() {
+        let check = |text: &str, expected: &str| {
+            // 2026-11-20T10:00:00Z
+            let clock = Clock::shifted(1_795_168_800_000_000_000 - Clock::system().now_ns().cast_signed());
+            assert_eq!(in_seconds(text, clock), expected, "{text}");
+        };
+        check("120", "120");
+        check("soon", "soon");
+        check("Fri, 20 Nov 2026 10:02:00 GMT", "120");
+        check("Fri, 20 Nov 2026 09:00:00 GMT", "1");
+    }
 }

@@ -1,4 +1,4 @@
-//! A server that answers what a test wants, in bytes.
+//! A server that answers what a test wants, in bytes, and an exchange that is there.
 
 use std::{
     net::SocketAddr,
@@ -6,10 +6,26 @@ use std::{
     time::Duration,
 };
 
+use exchange_protocol::{Stream, known_venue};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
 };
+
+use crate::config::Exchange;
+
+/// An exchange whose REST interface is at `url`.
+pub(crate) fn exchange(name: &str, url: &str, symbols: &[&str]) -> Exchange {
+    Exchange {
+        venue: known_venue(name).unwrap(),
+        ws_url: "ws://127.0.0.1:1".to_owned(),
+        rest_url: url.to_owned(),
+        symbols: symbols.iter().map(|symbol| (*symbol).to_owned()).collect(),
+        exclude: Vec::new(),
+        streams: vec![Stream::Trades],
+        ca_file: None,
+    }
+}
 
 /// What to do with a request.
 pub(crate) enum Reply {
