@@ -129,6 +129,7 @@ pub(crate) fn register(registry: &mut Registry, sender: &Sender) -> Result<(), R
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::received::{ConnectionId, Fact};
     use crate::received::{Fill, Received, TradeFact};
 
     fn batch(facts: usize) -> Batch {

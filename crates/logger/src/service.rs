@@ -104,6 +104,7 @@ impl Service {
             venues: &venues,
             allowances: &allowances,
             suspicions: &suspicions,
+            captures: false,
         };
         for exchange in &exchanges {
             feeds.extend(Feed::of_exchange(exchange, &shared)?);
