@@ -12,12 +12,14 @@
 mod audit;
 mod beneath;
 mod checkpoint;
+mod column_file;
 mod coverage;
 mod day;
 mod disk;
 mod error;
 mod gap;
 mod history;
+mod index;
 mod journal;
 pub mod layout;
 mod line_file;
@@ -36,12 +38,14 @@ mod store;
 pub use audit::{
     Audit, DayAudit, Finding, GapCount, IdRule, Progress, Rules, SealState, SeriesAudit, Severity, Totals, verify,
 };
+pub use column_file::Access;
 pub use coverage::{Coverage, Covered, Proof};
 pub use day::Day;
 pub use disk::{Disk, OsDisk};
 pub use error::StoreError;
 pub use gap::{Gap, GapState, Stream};
 pub use history::{Gaps, History};
+pub use index::{Found, Index, IndexError};
 pub use layout::SeriesId;
 pub use migration::{MigratedDay, Outcome, migrate};
 pub use open_files::raise_open_files_limit;
