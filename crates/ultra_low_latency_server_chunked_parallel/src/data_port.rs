@@ -13,10 +13,9 @@ use tower::Layer as _;
 
 use crate::{
     api::Api,
-    api::DATA_PATH,
     cors,
     data_loop::{DataLoops, Outcome, Shared},
-    metrics::Metrics,
+    metrics::{DATA_PATH, Metrics},
 };
 
 /// Starts the threads of the fast way.

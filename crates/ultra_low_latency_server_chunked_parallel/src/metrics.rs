@@ -10,6 +10,11 @@ use metrics_server::{
 
 use crate::{api::PATHS, api_metrics::ApiMetrics, limits::Limits, symbol_labels::SymbolLabels};
 
+/// The paths of the data port; requests for others share one label value.
+pub(crate) const DATA_PATH: &str = "/api/data";
+/// See [`DATA_PATH`].
+pub(crate) const SYMBOLS_PATH: &str = "/api/symbols";
+
 /// Seconds: from an answer out of the page cache to beyond any patience. Rules must not select `le="1"` or `"10"`: whole
 /// numbers are written `1.0` in one text format and `1` in the other.
 const QUERY_SECONDS: [f64; 19] = [
@@ -22,9 +27,9 @@ const QUERY_SECONDS: [f64; 19] = [
 pub(crate) struct Metrics {
     /// Requests and their durations, by route.
     pub(crate) http: HttpMetrics,
-    connections: [Handle<IntGauge>; Protocol::ALL.len()],
     /// Those of the other paths.
     pub(crate) api: ApiMetrics,
+    connections: [Handle<IntGauge>; Protocol::ALL.len()],
     bytes_served: Family<Counter, 2>,
     query_seconds: Family<Histogram, 1>,
     refused: [Handle<Counter>; Refusal::ALL.len()],

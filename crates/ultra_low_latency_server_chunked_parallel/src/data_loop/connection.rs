@@ -31,7 +31,7 @@ use crate::{
     etag,
     metrics::Metrics,
     plan::{Plan, PlanError},
-    query::DataQuery,
+    query::{DataQuery, is_beyond_plain},
 };
 
 /// Bytes that are read at once: heads are far smaller, and pipelines rare.
@@ -202,7 +202,9 @@ impl Connection {
         let mut next = Step::Read;
         while !rest.is_empty() && output.len() < OUTPUT_BYTES {
             let (request, length) = match head(rest) {
-                Head::Data(request, length) if !request.has_origin || self.shared.is_for_all_origins => {
+                Head::Data(request, length)
+                    if (!request.has_origin || self.shared.is_for_all_origins) && !is_beyond_plain(request.query) =>
+                {
                     (request, length)
                 }
                 Head::Incomplete => break,

@@ -1,6 +1,6 @@
 //! The heads of requests that the data loop answers itself, told from all others.
 
-use crate::api::DATA_PATH;
+use crate::metrics::DATA_PATH;
 
 /// Header lines that are looked at; a request with more is for the general implementation.
 const HEADERS: usize = 64;
