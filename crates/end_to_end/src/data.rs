@@ -79,6 +79,16 @@ impl Columns {
         Columns(found)
     }
 
+    /// The columns of a table that was read otherwise.
+    pub(crate) fn from_cells(cells: BTreeMap<String, Vec<u8>>) -> Columns {
+        Columns(cells)
+    }
+
+    /// The bytes of a column.
+    pub fn bytes(&self, column: &str) -> &[u8] {
+        &self.0[column]
+    }
+
     fn cells<const N: usize>(&self, column: &str) -> Vec<[u8; N]> {
         let bytes = self.0.get(column).unwrap_or_else(|| panic!("{column} was not asked for"));
         assert_eq!(bytes.len() % N, 0);

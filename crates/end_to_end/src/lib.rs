@@ -5,11 +5,15 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout, clippy::missing_panics_doc)]
 
 pub mod data;
+pub mod files;
 pub mod http;
 pub mod ledger;
 pub mod metrics;
+pub mod oracle;
+pub mod power;
 pub mod program;
 pub mod prometheus;
+pub mod run;
 pub mod services;
 
 use std::{

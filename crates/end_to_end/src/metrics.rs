@@ -22,9 +22,18 @@ impl Scrape {
 
     /// The sum over all series of a name whose labels contain `part`.
     pub fn sum(&self, name: &str, part: &str) -> f64 {
-        let series = self.0.lines().filter_map(|line| line.strip_prefix(name)?.rsplit_once(' '));
+        self.values(name, part).sum()
+    }
+
+    fn values(&self, name: &str, part: &str) -> impl Iterator<Item = f64> {
+        let series = self.0.lines().filter_map(move |line| line.strip_prefix(name)?.rsplit_once(' '));
         let ours = series.filter(|(labels, _)| labels.starts_with(['{', ' ']) || labels.is_empty());
-        ours.filter(|(labels, _)| labels.contains(part)).map(|(_, value)| value.parse::<f64>().unwrap()).sum()
+        ours.filter(move |(labels, _)| labels.contains(part)).map(|(_, value)| value.parse::<f64>().unwrap())
+    }
+
+    /// The highest value of a name's series whose labels contain `part`; negative infinity if there is none.
+    pub fn max(&self, name: &str, part: &str) -> f64 {
+        self.values(name, part).fold(f64::NEG_INFINITY, f64::max)
     }
 
     /// The names of all metric families.

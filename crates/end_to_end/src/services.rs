@@ -2,11 +2,21 @@
 
 use std::{fs, net::SocketAddr, path::Path};
 
+use exchange_simulator::Simulator;
 use logger::{Clock, LoggerError, Service, cli::RunArgs};
 use metrics_server::{MetricsArgs, Registry, SecuritySource};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use ultra_low_latency_server_chunked_parallel::{Config as ServerConfig, Limits, Server};
+
+/// The configuration by which a logger records all that a simulator has, with time limits that let a test see within seconds
+/// what takes minutes otherwise.
+pub fn brisk(simulator: &Simulator) -> String {
+    let limits = "    timeouts: {acknowledge: 2s, silence: 3s, first_data: 3s, repeats: 3s}\n    ws_url:";
+    let exchanges = simulator.logger_config().replace("    ws_url:", limits);
+    let completeness = "{hold: 3s, claim_grace: 200ms, quiet_poll: 1s, retries: [200ms, 500ms, 1s], seal_delay: 10m}";
+    format!("flush_interval: 100ms\nsync_interval: 500ms\ncompleteness: {completeness}\n{exchanges}")
+}
 
 /// A running logger.
 pub struct Logger {

@@ -74,11 +74,13 @@ impl Client {
     }
 
     async fn acknowledge(&mut self, symbols: &[&str]) {
-        let symbols = serde_json::json!(symbols);
-        let channels: Vec<_> = ["matches", "ticker", "heartbeat"]
+        let channels: Vec<_> = ["matches", "level2_batch", "heartbeat"]
             .map(|name| serde_json::json!({"name": name, "product_ids": symbols}))
             .to_vec();
         self.send(serde_json::json!({"type": "subscriptions", "channels": channels}).to_string()).await;
+        for symbol in symbols {
+            self.send(book(symbol, "100.5")).await;
+        }
     }
 
     async fn trade(&mut self, id: u64) {
@@ -92,10 +94,9 @@ fn trade(symbol: &str, id: u64) -> String {
     )
 }
 
-fn ticker(sequence: u64, bid: &str) -> String {
-    format!(
-        r#"{{"type":"ticker","sequence":{sequence},"product_id":"BTC-USD","best_bid":"{bid}","best_bid_size":"1","best_ask":"101.5","best_ask_size":"1","time":"2026-11-07T08:19:27.028459Z"}}"#
-    )
+/// The whole book of a symbol at Coinbase.
+fn book(symbol: &str, bid: &str) -> String {
+    format!(r#"{{"type":"snapshot","product_id":"{symbol}","bids":[["{bid}","1"]],"asks":[["101.5","1"]]}}"#)
 }
 
 /// The value of a series that must be there.
@@ -165,19 +166,16 @@ async fn an_unanswered_subscription_is_an_error_after_ten_seconds() {
     let mut client = venue.accept().await;
     let deadline = Instant::now() + DEADLINE;
     let timeouts = r#"gpu_charts_exchange_errors_total{exchange="coinbase",error_type="subscribe_timeout"}"#;
-    let mut id = 0;
     while value(&logger, timeouts).await == 0.0 {
         assert!(Instant::now() < deadline);
-        id += 1;
-        client.trade(id).await;
+        client.send(r#"{"type":"heartbeat","sequence":90,"last_trade_id":6,"product_id":"BTC-USD"}"#).await;
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     assert_eq!(value(&logger, CONNECTED).await, 0.0);
-    expect(&logger, TRADES, id as f64).await;
     // What is missing is asked for again, each alone.
     let again = [client.receive().await, client.receive().await];
-    assert!(again.iter().any(|frame| frame.contains("matches") && !frame.contains("ticker")), "{again:?}");
-    assert!(again.iter().any(|frame| frame.contains("ticker") && !frame.contains("matches")), "{again:?}");
+    assert!(again.iter().any(|frame| frame.contains("matches") && !frame.contains("level2")), "{again:?}");
+    assert!(again.iter().any(|frame| frame.contains("level2") && !frame.contains("matches")), "{again:?}");
     client.acknowledge(&["BTC-USD"]).await;
     expect(&logger, CONNECTED, 1.0).await;
     logger.stop().await;
@@ -257,13 +255,11 @@ async fn a_venue_that_is_away_is_tried_again() {
 async fn frames_that_are_not_understood_are_counted_and_cost_nothing_else() {
     let data = tempfile::tempdir().unwrap();
     let (_venue, logger, mut client) = coinbase(data.path()).await;
-    client.send("{\"type\":\"match\",\"trade_id\":").await;
+    client.send("{\"type\":\"nonsense\"}").await;
     client.send(trade("BTC-USD", 1).replace("100.25", "NaN")).await;
     client.send(trade("ETH-USD", 1)).await;
     client.send(trade("BTC-USD", 1).replace("2026-11-07T08:19:27.028459Z", "0001-01-01T00:00:00Z")).await;
     client.send(trade("BTC-USD", 2).replace("100.25", "0.30000000000000001")).await;
-    client.send(ticker(10, "100.5")).await;
-    client.send(ticker(9, "100.0")).await;
     client.trade(2).await;
     client.trade(6).await;
     client.trade(4).await;
@@ -271,7 +267,7 @@ async fn frames_that_are_not_understood_are_counted_and_cost_nothing_else() {
     expect(&logger, r#"gpu_charts_exchange_messages_total{exchange="coinbase",message_type="heartbeat"}"#, 1.0).await;
     expect(&logger, TRADES, 4.0).await;
     expect(&logger, r#"gpu_charts_parse_errors_total{exchange="coinbase"}"#, 2.0).await;
-    for (error_type, count) in [("decode", 2.0), ("unknown_symbol", 1.0), ("event_time", 1.0), ("stale_quote", 1.0)] {
+    for (error_type, count) in [("decode", 2.0), ("unknown_symbol", 1.0), ("event_time", 1.0)] {
         expect_error(&logger, "coinbase", error_type, count).await;
     }
     expect(&logger, r#"gpu_charts_inexact_values_total{exchange="coinbase"}"#, 1.0).await;
@@ -279,11 +275,11 @@ async fn frames_that_are_not_understood_are_counted_and_cost_nothing_else() {
     expect(&logger, r#"gpu_charts_data_gaps_total{exchange="coinbase",symbol="BTC-USD"}"#, 3.0).await;
     expect(&logger, r#"gpu_charts_data_gaps_filled_total{exchange="coinbase",symbol="BTC-USD"}"#, 1.0).await;
     expect(&logger, r#"gpu_charts_exchange_messages_total{exchange="coinbase",message_type="trade"}"#, 6.0).await;
-    expect(&logger, r#"gpu_charts_exchange_messages_total{exchange="coinbase",message_type="quote"}"#, 2.0).await;
+    expect(&logger, r#"gpu_charts_exchange_messages_total{exchange="coinbase",message_type="quote"}"#, 1.0).await;
     expect(&logger, r#"gpu_charts_rows_written_total{exchange="coinbase",table="TRADES"}"#, 4.0).await;
-    // A quote, and the two trades after it.
-    expect(&logger, r#"gpu_charts_rows_written_total{exchange="coinbase",table="MD"}"#, 3.0).await;
-    expect(&logger, r#"gpu_charts_data_bytes_written_total{exchange="coinbase",table="MD"}"#, 3.0 * 104.0).await;
+    // A quote, and the trades after it.
+    expect(&logger, r#"gpu_charts_rows_written_total{exchange="coinbase",table="MD"}"#, 5.0).await;
+    expect(&logger, r#"gpu_charts_data_bytes_written_total{exchange="coinbase",table="MD"}"#, 5.0 * 104.0).await;
     expect(&logger, "gpu_charts_open_files", 29.0).await;
     expect(&logger, "gpu_charts_pending_bytes", 0.0).await;
     assert!(value(&logger, "gpu_charts_flush_duration_seconds_count").await > 0.0);
@@ -330,7 +326,6 @@ async fn freshness_rises_while_nothing_comes() {
     let (_venue, logger, mut client) = coinbase(data.path()).await;
     let freshness = r#"gpu_charts_data_freshness_seconds{exchange="coinbase",symbol="BTC-USD"}"#;
     let updated = r#"gpu_charts_last_update_timestamp{exchange="coinbase",symbol="BTC-USD"}"#;
-    assert_eq!(value(&logger, updated).await, 0.0);
     let before = value(&logger, freshness).await;
     client.trade(1).await;
     expect(&logger, TRADES, 1.0).await;
@@ -367,7 +362,8 @@ async fn a_failing_disk_degrades_and_recovers_without_loss() {
     }
     assert_eq!(get(logger.metrics, "/ready").await.status, 503);
     assert!(value(&logger, "gpu_charts_write_errors_total").await > 0.0);
-    assert_eq!(value(&logger, "gpu_charts_pending_bytes").await, 10.0 * 92.0);
+    // Trades, and the market's state after the book and after each.
+    assert_eq!(value(&logger, "gpu_charts_pending_bytes").await, 10.0 * 92.0 + 11.0 * 104.0);
     fs::remove_file(&obstacle).unwrap();
     expect(&logger, r#"gpu_charts_rows_written_total{exchange="coinbase",table="TRADES"}"#, 10.0).await;
     assert!(get(logger.metrics, "/health").await.text().contains(r#""status":"ok""#));
@@ -385,7 +381,7 @@ async fn rows_that_cannot_be_written_at_the_end_are_an_error() {
     client.trade(1).await;
     expect(&logger, TRADES, 1.0).await;
     let error = timeout(DEADLINE, logger.end()).await.unwrap().unwrap_err();
-    assert!(matches!(error, LoggerError::Unwritten { rows: 1, .. }), "{error}");
+    assert!(matches!(error, LoggerError::Unwritten { rows: 3, .. }), "{error}");
 }
 
 /// The disk refuses for so long that memory is full: the feed waits, the end still comes, and every row is accounted for.
@@ -407,7 +403,7 @@ async fn memory_is_bounded_while_the_disk_refuses_and_the_end_still_comes() {
             }
         }
     });
-    let full = 1_048_576 / 92;
+    let full = 1_048_576 / (92 + 104);
     let deadline = Instant::now() + DEADLINE;
     while value(&logger, TRADES).await < f64::from(full) {
         assert!(Instant::now() < deadline);

@@ -10,7 +10,7 @@ mod frames;
 
 use std::{collections::BTreeMap, env, fs, hint::black_box, path::PathBuf, time::Instant};
 
-use exchange_protocol::{Session, Stream, Subscription, Venue, coinbase, known_venue};
+use exchange_protocol::{Session, Stream, Subscription, Venue, coinbase, venue};
 use serde_json::Value;
 
 /// Rounds, each of which measures all ways one after the other. The quickest round is told: what others do on the same
@@ -25,10 +25,9 @@ fn main() {
     println!("{:<34} {:>8} {:>7} {:>7} {:>7}   {:>6}", "ns per message", "messages", "ours", "typed", "Value", "ratio");
     let coinbase = [("ticker", true), ("match", true), ("last_match", true), ("l2update", false)];
     let binance = [("bookTicker", true), ("aggTrade", true)];
-    let ticker = known_venue("coinbase").unwrap();
-    measure("coinbase", ticker, &directory.join("COINBASE.ws.28.0"), &coinbase[..3]);
+    measure("coinbase", &coinbase::TICKER, &directory.join("COINBASE.ws.28.0"), &coinbase[..3]);
     measure("coinbase level2", &coinbase::LEVEL2, &directory.join("COINBASE.ws.28.0"), &coinbase[1..]);
-    measure("binance", known_venue("binance").unwrap(), &directory.join("BINANCE.ws.1.0"), &binance);
+    measure("binance", venue("binance").unwrap(), &directory.join("BINANCE.ws.1.0"), &binance);
     for exchange in ["kraken", "okx", "bitfinex"] {
         documented(exchange);
     }
@@ -38,7 +37,7 @@ fn main() {
 fn documented(exchange: &str) {
     for (_, frames) in frames::FRAMES.iter().filter(|(name, _)| *name == exchange) {
         let Some((frame, before)) = frames.split_last().filter(|(frame, _)| is_data(frame)) else { continue };
-        let mut session = known_venue(exchange).unwrap().session();
+        let mut session = venue(exchange).unwrap().session();
         let of_symbols = ["BTC/USD", "BTC-USDT", "tBTCUSD"].iter().flat_map(|symbol| {
             [Stream::Trades, Stream::Quotes].map(|stream| Subscription { symbol: (*symbol).to_owned(), stream })
         });

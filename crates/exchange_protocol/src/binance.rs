@@ -25,8 +25,8 @@ static FACTS: Facts = Facts {
     name: "binance",
     ws_url: "wss://stream.binance.com:9443",
     majors: &["BTCUSDT", "ETHUSDT", "SOLUSDT", "BNBUSDT", "XRPUSDT", "DOGEUSDT", "ADAUSDT", "LINKUSDT"],
-    // 1,024 streams per connection, two for each symbol.
-    symbols_per_connection: 500,
+    // 1,024 allowed.
+    streams_per_connection: 1_000,
     // 5 messages per second, and pongs count.
     frames_per_second: 3,
     // 300 attempts in 5 minutes.

@@ -36,8 +36,8 @@ static FACTS: Facts = Facts {
     name: "bitfinex",
     ws_url: "wss://api-pub.bitfinex.com",
     majors: &["tBTCUSD", "tETHUSD", "tSOLUSD", "tXRPUSD", "tLTCUSD", "tBTCUST", "tETHUST", "tETHBTC"],
-    // 25 channels, two for each symbol.
-    symbols_per_connection: 12,
+    // 25 channels by the strictest page of the documentation.
+    streams_per_connection: 25,
     // Not documented.
     frames_per_second: 5,
     // 20 a minute; beyond that the address is blocked for a minute.
@@ -74,6 +74,10 @@ impl Venue for Bitfinex {
     fn liveness(&self, _: Stream) -> Liveness {
         // A snapshot opens, and each channel has its own heartbeat every 15 s, busy or quiet.
         Liveness { first_data: Some(FACTS.silence_limit), repeats: Some(FACTS.silence_limit) }
+    }
+
+    fn keeps_book(&self, stream: Stream) -> bool {
+        stream == Stream::Quotes
     }
 
     fn rest(&self) -> &'static dyn Rest {

@@ -48,11 +48,10 @@ impl Coinbase {
     }
 }
 
-/// The venue with the ticker's quotes: what [`venues`](crate::venues) holds.
+/// The venue with the ticker's quotes.
 pub static TICKER: Coinbase = Coinbase::new(QuoteSource::Ticker);
 
-/// The venue with true quotes. It takes the place of [`TICKER`] in [`venues`](crate::venues) and
-/// [`known_venues`](crate::known_venues) as soon as what the logger is tested against speaks `level2_batch`.
+/// The venue with true quotes: what [`venues`](crate::venues) holds.
 pub static LEVEL2: Coinbase = Coinbase::new(QuoteSource::Level2Batch);
 
 /// Levels kept of each side of a book, 24 bytes each. A book that loses more than these on one side while it lasts, which
@@ -64,7 +63,7 @@ static FACTS: Facts = Facts {
     ws_url: "wss://ws-feed.exchange.coinbase.com",
     majors: &["BTC-USD", "ETH-USD", "SOL-USD", "XRP-USD", "DOGE-USD", "ADA-USD", "LTC-USD", "LINK-USD"],
     // No limit is documented; a snapshot of a busy product is large.
-    symbols_per_connection: 50,
+    streams_per_connection: 100,
     frames_per_second: 10,
     // 8 requests per second and address, connecting and subscribing both count.
     connect_spacing: Duration::from_millis(250),
@@ -107,8 +106,13 @@ impl Venue for Coinbase {
             quotes: self.quotes,
             asked: BTreeSet::new(),
             acknowledged: BTreeSet::new(),
+            ending: BTreeSet::new(),
             books: HashMap::new(),
         })
+    }
+
+    fn keeps_book(&self, stream: Stream) -> bool {
+        stream == Stream::Quotes && self.quotes == QuoteSource::Level2Batch
     }
 
     fn quote_currency<'s>(&self, symbol: &'s str) -> Option<&'s str> {
@@ -128,6 +132,8 @@ struct Connection {
     quotes: QuoteSource,
     asked: BTreeSet<Subscription>,
     acknowledged: BTreeSet<Subscription>,
+    /// Unsubscribed from; the venue still names them.
+    ending: BTreeSet<Subscription>,
     /// By product; those whose snapshot came, and nothing wrong after it.
     books: HashMap<String, Book>,
 }
@@ -141,7 +147,9 @@ impl Session for Connection {
     fn unsubscribe(&mut self, unwanted: &[Subscription]) -> Vec<String> {
         for subscription in unwanted {
             self.asked.remove(subscription);
-            self.acknowledged.remove(subscription);
+            if self.acknowledged.remove(subscription) {
+                self.ending.insert(subscription.clone());
+            }
             if subscription.stream == Stream::Quotes {
                 self.books.remove(&subscription.symbol);
             }
@@ -225,13 +233,22 @@ impl Connection {
 
     /// `subscriptions` is the whole truth each time; what it newly confirms, or no longer names, is told once.
     fn acknowledge(&mut self, channels: &[Channel<'_>], sink: &mut dyn FnMut(Event<'_>)) {
-        for subscription in &self.asked {
+        let quotes = self.quotes;
+        let is_named = |Subscription { symbol, stream }: &Subscription| {
+            let mut of_stream = channels.iter().filter(|named| Connection::is_channel(quotes, &named.name, *stream));
+            of_stream.any(|named| named.product_ids.iter().any(|product| product == symbol))
+        };
+        self.ending.retain(|subscription| {
+            let ends = !is_named(subscription);
+            if ends {
+                sink(Event::Unsubscribed { symbol: &subscription.symbol, stream: subscription.stream });
+            }
+            !ends
+        });
+        // One that is asked for again while it ends is confirmed by the answer after the one that ends it.
+        for subscription in self.asked.iter().filter(|asked| !self.ending.contains(asked)) {
             let Subscription { symbol, stream } = subscription;
-            let named = channels
-                .iter()
-                .filter(|named| Connection::is_channel(self.quotes, &named.name, *stream))
-                .any(|named| named.product_ids.iter().any(|product| product == symbol));
-            if !named {
+            if !is_named(subscription) {
                 if self.acknowledged.remove(subscription) {
                     if *stream == Stream::Quotes {
                         self.books.remove(symbol);

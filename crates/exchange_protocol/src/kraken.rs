@@ -51,7 +51,7 @@ impl Kraken {
     }
 }
 
-/// The venue with the ticker's quotes: what [`known_venues`](crate::known_venues) holds.
+/// The venue with the ticker's quotes: what [`venues`](crate::venues) holds.
 pub static TICKER: Kraken = Kraken::new(QuoteSource::Ticker);
 
 /// The venue with the quotes of a kept book.
@@ -65,7 +65,7 @@ static FACTS: Facts = Facts {
     ws_url: "wss://ws.kraken.com",
     majors: &["BTC/USD", "ETH/USD", "SOL/USD", "XRP/USD", "DOGE/USD", "ADA/USD", "LTC/USD", "LINK/USD"],
     // No limit is published for these channels; 200 is that of the level 3 book.
-    symbols_per_connection: 200,
+    streams_per_connection: 400,
     // The limit is dynamic and not published.
     frames_per_second: 5,
     // In maintenance Kraken asks for 5 s between attempts.
@@ -114,6 +114,10 @@ impl Venue for Kraken {
             in_maintenance: false,
             books: HashMap::new(),
         })
+    }
+
+    fn keeps_book(&self, stream: Stream) -> bool {
+        stream == Stream::Quotes && self.quotes == QuoteSource::Book
     }
 
     fn quote_currency<'s>(&self, symbol: &'s str) -> Option<&'s str> {

@@ -27,23 +27,12 @@ pub use event::{BookFault, Event, Level, MessageType, Notice, Quote, Side, Trade
 pub use rest::{Answer, BackfillBy, Instrument, InstrumentStatus, Missing, Page, Request, Rest, RestError, RestFacts};
 pub use venue::{Budget, Facts, IdRule, Liveness, Session, Stream, Subscription, Venue};
 
-/// The venues that are recorded when nobody says which, by name. The others of [`known_venues`] follow when feeds act on
-/// what their sessions tell; then this is `known_venues()`.
-pub fn venues() -> [&'static dyn Venue; 2] {
-    [&binance::Binance, &coinbase::TICKER]
+/// All venues, by name; each with its true best bid and ask.
+pub fn venues() -> [&'static dyn Venue; 5] {
+    [&binance::Binance, &bitfinex::Bitfinex, &coinbase::LEVEL2, &kraken::TICKER, &okx::Okx]
 }
 
 /// The venue with that name, of [`venues`].
 pub fn venue(name: &str) -> Option<&'static dyn Venue> {
     venues().into_iter().find(|venue| venue.facts().name == name)
-}
-
-/// All venues that this crate speaks, by name.
-pub fn known_venues() -> [&'static dyn Venue; 5] {
-    [&binance::Binance, &bitfinex::Bitfinex, &coinbase::TICKER, &kraken::TICKER, &okx::Okx]
-}
-
-/// The venue with that name, of [`known_venues`].
-pub fn known_venue(name: &str) -> Option<&'static dyn Venue> {
-    known_venues().into_iter().find(|venue| venue.facts().name == name)
 }

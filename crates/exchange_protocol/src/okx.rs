@@ -33,7 +33,7 @@ static FACTS: Facts = Facts {
     ws_url: "wss://ws.okx.com:8443",
     majors: &["BTC-USDT", "ETH-USDT", "SOL-USDT", "XRP-USDT", "DOGE-USDT", "ADA-USDT", "LTC-USDT", "LINK-USDT"],
     // Not limited but by the size of requests and their number.
-    symbols_per_connection: 200,
+    streams_per_connection: 200,
     frames_per_second: 3,
     // 3 handshakes per second and address.
     connect_spacing: Duration::from_millis(350),

@@ -60,8 +60,8 @@ pub struct Facts {
     pub ws_url: &'static str,
     /// Symbols to record when nobody says which.
     pub majors: &'static [&'static str],
-    /// Symbols per connection at most.
-    pub symbols_per_connection: usize,
+    /// Subscriptions per connection at most: a symbol's trades are one, its quotes another.
+    pub streams_per_connection: usize,
     /// Frames that we may send per second.
     pub frames_per_second: u32,
     /// Time between two connection attempts at least: the venue's budget per address, spread out.
@@ -101,6 +101,12 @@ pub trait Venue: Send + Sync {
     /// What a subscription to a stream shows by itself while it is alive.
     fn liveness(&self, _: Stream) -> Liveness {
         Liveness::default()
+    }
+
+    /// Whether the stream's quotes are those of a book that the session keeps: they begin with its snapshot, and what is
+    /// missing in between makes it wrong.
+    fn keeps_book(&self, _: Stream) -> bool {
+        false
     }
 
     /// The venue's REST interface: listing and backfill.

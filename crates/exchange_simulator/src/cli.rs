@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use clap::{Args, Parser, Subcommand};
 use exchange_simulator::{
-    Config, Error, FAULT_HELP, Fault, Limits, MAX_SYMBOLS, MarketState, Replay, Tls, VenueConfig, VenueKind,
+    ClockPace, Config, Error, FAULT_HELP, Fault, Limits, MAX_SYMBOLS, MarketState, Replay, Tls, VenueConfig, VenueKind,
 };
 
 const EXAMPLES: &str = "\
@@ -18,8 +18,9 @@ Examples:
     exchange_simulator run --exchanges coinbase --coinbase-port 41001 --coinbase-rest-port 41002 \\
         --rate 5000 --symbols 20 --seed 7 --max-events 100000
 
-  Begin ten seconds before a UTC midnight:
+  Begin ten seconds before a UTC midnight, or let a whole day pass in a minute:
     exchange_simulator --start-time 2026-03-01T23:59:50Z --duration 30s
+    exchange_simulator --start-time 2026-03-01T23:59:00Z --clock-speed 1440 --duration 62s
 
   Send the frames of a capture again, ten times as fast:
     exchange_simulator replay COINBASE.ws.28.0 --speed 10 --logger-config -
@@ -133,6 +134,9 @@ struct ServeArgs {
     /// The market's clock shows this at the start and goes on from there [default: the system clock]
     #[arg(long, value_name = "RFC3339")]
     start_time: Option<jiff::Timestamp>,
+    /// The market's clock runs so many times as fast: 1440 makes a day of a minute. Rates, heartbeats and time limits do not
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    clock_speed: u32,
     /// Write what is sent, to whom, and what nobody got, one JSON object per line
     #[arg(long, value_name = "FILE")]
     ledger: Option<PathBuf>,
@@ -232,6 +236,7 @@ impl ServeArgs {
             listen: self.listen,
             market: MarketState::Running,
             clock_offset_ns: self.start_time.map_or(Ok(0), clock_offset_ns)?,
+            clock_pace: ClockPace { since_ns: system_ns(), speed: self.clock_speed },
             ledger: self.ledger,
             tls: self.tls_cert.zip(self.tls_key).map(|(cert, key)| Tls { cert, key }),
             limits: Limits {
@@ -252,10 +257,15 @@ impl ServeArgs {
     }
 }
 
+/// The system's clock, ns since the epoch.
+fn system_ns() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+}
+
 /// How far `start` is ahead of the system clock.
 fn clock_offset_ns(start: jiff::Timestamp) -> Result<i64, Error> {
-    let system = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
-    let offset = i128::try_from(system).ok().and_then(|system| i64::try_from(start.as_nanosecond() - system).ok());
+    let offset = i64::try_from(start.as_nanosecond() - i128::from(system_ns())).ok();
     let reason = || format!("{start} is too far away");
     offset.ok_or_else(|| Error::Setting { setting: "start-time", reason: reason() })
 }

@@ -1,4 +1,4 @@
-//! The market's clock: the system clock moved by a fixed offset.
+//! The market's clock: the system clock, moved and sped up.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -9,18 +9,35 @@ use jiff::Timestamp;
 /// Nanoseconds in a microsecond.
 pub(crate) const NANOS_PER_MICRO: u64 = 1_000;
 
+/// How fast a clock runs: so many times as fast as the system's, from one moment on. Two clocks of the same pace show the same
+/// time, also in two programs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClockPace {
+    /// The system's clock, ns since the Unix epoch, when both showed the same.
+    pub since_ns: u64,
+    /// Seconds that pass in a second, at least 1.
+    pub speed: u32,
+}
+
+impl Default for ClockPace {
+    fn default() -> Self {
+        Self { since_ns: 0, speed: 1 }
+    }
+}
+
 /// The clock every event time and ledger time is read from.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct MarketClock {
     offset_ns: i64,
+    pace: ClockPace,
     /// By how much a fault has set this clock and its clones ahead.
     skew_ns: Arc<AtomicI64>,
 }
 
 impl MarketClock {
-    /// A clock that is `offset_ns` nanoseconds ahead of the system clock (behind it if negative).
-    pub(crate) fn new(offset_ns: i64) -> Self {
-        Self { offset_ns, skew_ns: Arc::default() }
+    /// A clock that was `offset_ns` nanoseconds ahead of the system clock (behind it if negative) when its pace began.
+    pub(crate) fn new(offset_ns: i64, pace: ClockPace) -> Self {
+        Self { offset_ns, pace, skew_ns: Arc::default() }
     }
 
     /// Sets this clock and its clones ahead of what they would show, or behind.
@@ -31,7 +48,9 @@ impl MarketClock {
     /// Now, in nanoseconds since the Unix epoch; never before the epoch.
     pub(crate) fn now_ns(&self) -> u64 {
         let system = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
-        let moved = i128::try_from(system).unwrap_or(i128::MAX).saturating_add(i128::from(self.offset_ns));
+        let system = i128::try_from(system).unwrap_or(i128::MAX);
+        let gained = (system - i128::from(self.pace.since_ns)).max(0) * (i128::from(self.pace.speed) - 1);
+        let moved = system.saturating_add(gained).saturating_add(i128::from(self.offset_ns));
         let moved = moved.saturating_add(i128::from(self.skew_ns.load(Ordering::Relaxed)));
         u64::try_from(moved.max(0)).unwrap_or(u64::MAX)
     }
@@ -69,8 +88,19 @@ mod tests {
 
     #[test]
     fn offset_moves_the_clock() {
-        let ahead = MarketClock::new(3_600_000_000_000).now_ns();
-        let plain = MarketClock::new(0).now_ns();
+        let plain = MarketClock::new(0, ClockPace::default()).now_ns();
+        let ahead = MarketClock::new(3_600_000_000_000, ClockPace::default()).now_ns();
         assert!((3_590_000_000_000..3_610_000_000_000).contains(&(ahead - plain)));
+    }
+
+    #[test]
+    fn a_faster_clock_gains_from_its_beginning_on() {
+        let plain = MarketClock::new(0, ClockPace::default()).now_ns();
+        let pace = ClockPace { since_ns: plain - 1_000_000_000, speed: 1_001 };
+        let fast = MarketClock::new(0, pace).now_ns();
+        assert!((1_000_000_000_000..1_100_000_000_000).contains(&(fast - plain)), "{}", fast - plain);
+        let later = ClockPace { since_ns: plain + 3_600_000_000_000, speed: 1_001 };
+        let same = MarketClock::new(0, later).now_ns();
+        assert!(same - plain < 3_600_000_000_000, "before its beginning it shows the system's time");
     }
 }

@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::clock::ClockPace;
 use crate::error::{Error, Result};
 use crate::fault::Fault;
 use crate::market::instrument::MAX_SYMBOLS;
@@ -34,6 +35,8 @@ pub struct Config {
     pub market: MarketState,
     /// Nanoseconds by which the market's clock is ahead of the system clock.
     pub clock_offset_ns: i64,
+    /// How fast the market's clock runs. Times of events follow it; rates, heartbeats and time limits do not.
+    pub clock_pace: ClockPace,
     /// Write the ledger to this file, one JSON object per line.
     pub ledger: Option<PathBuf>,
     /// Keep the ledger in memory for [`Simulator::ledger`].
@@ -61,6 +64,7 @@ impl Default for Config {
             max_events: None,
             market: MarketState::Running,
             clock_offset_ns: 0,
+            clock_pace: ClockPace::default(),
             ledger: None,
             keep_ledger_in_memory: false,
             tls: None,
@@ -88,6 +92,9 @@ impl Config {
         }
         if !(0.0..=MAX_RATE).contains(&self.rate) {
             return fail("rate", format!("{} is not between 0 and {MAX_RATE} events per second", self.rate));
+        }
+        if self.clock_pace.speed == 0 {
+            return fail("clock-speed", "must be at least 1".to_owned());
         }
         if self.limits.queue_frames == 0 {
             return fail("queue-frames", "must be at least 1".to_owned());
@@ -222,6 +229,7 @@ mod tests {
         assert_eq!(with(|config| config.rate = -1.0), "rate");
         assert_eq!(with(|config| config.venues.clear()), "exchanges");
         assert_eq!(with(|config| config.venues.push(VenueConfig::new(VenueKind::Binance))), "exchanges");
+        assert_eq!(with(|config| config.clock_pace.speed = 0), "clock-speed");
         assert_eq!(with(|config| config.limits.ping_interval = Duration::ZERO), "ping-interval");
         assert_eq!(with(|config| config.replay = Some(Replay { files: vec![], speed: 1.0 })), "replay");
         assert!(Config::default().check().is_ok());

@@ -91,7 +91,7 @@ impl Exchange {
         ledger: Arc<Ledger>,
         last_connection: Arc<AtomicU64>,
     ) -> Self {
-        let clock = MarketClock::new(config.clock_offset_ns);
+        let clock = MarketClock::new(config.clock_offset_ns, config.clock_pace);
         let instruments = instruments(kind, config.symbols);
         let symbols = match &tape {
             Some(tape) => tape.capture.symbols.clone(),

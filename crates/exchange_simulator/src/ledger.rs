@@ -219,12 +219,13 @@ pub fn read_ledger(path: &Path) -> Result<Vec<Entry>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::ClockPace;
 
     #[test]
     fn file_and_memory_agree_and_settle_takes_back() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("ledger.jsonl");
-        let ledger = Ledger::create(Some(&path), true, MarketClock::new(0)).unwrap();
+        let ledger = Ledger::create(Some(&path), true, MarketClock::new(0, ClockPace::default())).unwrap();
         for _ in 0..2 {
             let entry = || vec![MessageEntry::new(VenueKind::Binance, MessageKind::Quote, "bookTicker")];
             ledger.message(1, entry, |_| Delivery { connections: vec![5, 6], ..Delivery::default() });
@@ -241,7 +242,8 @@ mod tests {
 
     #[test]
     fn a_failed_write_fails_the_flush() {
-        let ledger = Ledger::create(Some(Path::new("/dev/full")), false, MarketClock::new(0)).unwrap();
+        let ledger =
+            Ledger::create(Some(Path::new("/dev/full")), false, MarketClock::new(0, ClockPace::default())).unwrap();
         ledger.control(ControlMessage::Connect, VenueKind::Coinbase, 1, |_| ());
         assert!(matches!(ledger.flush(), Err(Error::Ledger { .. })));
         assert!(matches!(ledger.flush(), Err(Error::Ledger { .. })), "and every later one");

@@ -37,6 +37,7 @@ mod simulator;
 mod tls;
 mod venue;
 
+pub use clock::ClockPace;
 pub use config::{Config, Limits, MAX_RATE, MarketState, Replay, Tls, VenueConfig};
 pub use error::{Error, Result};
 pub use fault::{FAULT_HELP, Fault, FaultKind, HttpTarget, Start, Stream};
@@ -47,4 +48,4 @@ pub use ledger::{
 pub use market::book::HISTORY_TRADES;
 pub use market::instrument::MAX_SYMBOLS;
 pub use simulator::{Disconnect, FaultId, Simulator};
-pub use venue::VenueKind;
+pub use venue::{VenueKind, symbols};

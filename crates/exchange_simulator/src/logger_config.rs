@@ -7,6 +7,7 @@ use std::path::Path;
 pub(crate) struct VenueEntry<'a> {
     pub(crate) name: &'static str,
     pub(crate) ws_url: String,
+    pub(crate) rest_url: String,
     pub(crate) symbols: &'a [String],
     /// Trades are to be taken from aggTrade streams.
     pub(crate) agg_trades: bool,
@@ -22,6 +23,7 @@ pub(crate) fn render<'a>(venues: impl Iterator<Item = VenueEntry<'a>>) -> String
         // Writing to a String does not fail.
         let _ = writeln!(yaml, "  {}:", venue.name);
         let _ = writeln!(yaml, "    ws_url: {}", quoted(&venue.ws_url));
+        let _ = writeln!(yaml, "    rest_url: {}", quoted(&venue.rest_url));
         let _ = writeln!(yaml, "    symbols: [{}]", symbols.join(", "));
         if venue.agg_trades {
             let _ = writeln!(yaml, "    trades: aggTrade");
@@ -49,6 +51,7 @@ mod tests {
         let plain = VenueEntry {
             name: "coinbase",
             ws_url: "ws://127.0.0.1:41001".to_owned(),
+            rest_url: "http://127.0.0.1:41002".to_owned(),
             symbols: &coinbase,
             agg_trades: false,
             ca_file: None,
@@ -56,6 +59,7 @@ mod tests {
         let full = VenueEntry {
             name: "binance",
             ws_url: "wss://localhost:41003".to_owned(),
+            rest_url: "http://127.0.0.1:41004".to_owned(),
             symbols: &binance,
             agg_trades: true,
             ca_file: Some(Path::new("/tmp/a \"b\".pem")),
@@ -63,9 +67,11 @@ mod tests {
         let expected = r#"exchanges:
   coinbase:
     ws_url: "ws://127.0.0.1:41001"
+    rest_url: "http://127.0.0.1:41002"
     symbols: ["BTC-USD", "ETH-USD"]
   binance:
     ws_url: "wss://localhost:41003"
+    rest_url: "http://127.0.0.1:41004"
     symbols: ["BTCUSDT"]
     trades: aggTrade
     ca_file: "/tmp/a \"b\".pem"

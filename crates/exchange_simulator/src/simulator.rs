@@ -82,7 +82,7 @@ impl Simulator {
         let ledger = Arc::new(Ledger::create(
             config.ledger.as_deref(),
             config.keep_ledger_in_memory,
-            MarketClock::new(config.clock_offset_ns),
+            MarketClock::new(config.clock_offset_ns, config.clock_pace),
         )?);
         let last_connection = Arc::new(AtomicU64::new(0));
         let mut simulator = Self {
@@ -150,6 +150,7 @@ impl Simulator {
         let entries = self.venues.iter().map(|venue| VenueEntry {
             name: venue.exchange.kind().name(),
             ws_url: self.ws_url_of(venue),
+            rest_url: format!("http://{}", reachable(venue.rest)),
             symbols: venue.exchange.symbols(),
             agg_trades: venue.exchange.tape().is_some_and(|tape| tape.capture.has_only_agg_trades()),
             ca_file: self.tls.as_ref().map(|tls| tls.cert.as_path()),

@@ -254,6 +254,11 @@ pub(crate) fn protocol(kind: VenueKind, symbols: &[String], replay: bool) -> Box
     }
 }
 
+/// The names of a venue's first `count` symbols, of [`MAX_SYMBOLS`](crate::MAX_SYMBOLS) at most.
+pub fn symbols(venue: VenueKind, count: usize) -> Vec<String> {
+    instruments(venue, count).into_iter().map(|instrument| instrument.symbol).collect()
+}
+
 /// The first `count` instruments of a venue; at most [`crate::MAX_SYMBOLS`] exist.
 pub(crate) fn instruments(kind: VenueKind, count: usize) -> Vec<Instrument> {
     let instrument = |listing: &crate::market::instrument::Listing| {

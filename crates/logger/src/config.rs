@@ -1,5 +1,7 @@
 //! The configuration: flag > environment > file > default, parsed once into [`Config`].
 
+mod completeness;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
@@ -12,7 +14,8 @@ use metrics_server::{ListenAddr, MetricsArgs, MetricsArgsError, SecuritySource};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use tracing_subscriber::EnvFilter;
 
-use crate::cli::RunArgs;
+use crate::{cli::RunArgs, discovery::Pattern};
+pub use completeness::Completeness;
 
 /// The effective configuration of a run.
 #[derive(Clone, Serialize)]
@@ -36,6 +39,11 @@ pub struct Config {
     /// Time that the parts get to end after SIGTERM.
     #[serde(serialize_with = "as_duration")]
     pub shutdown_grace: Duration,
+    /// Whether missed trades are asked for over REST.
+    pub backfill: bool,
+    /// How often the venues are asked which instruments they list.
+    #[serde(serialize_with = "as_duration")]
+    pub listing_refresh: Duration,
     /// What is recorded, sorted by name.
     #[serde(serialize_with = "by_name")]
     pub exchanges: Vec<Exchange>,
@@ -58,6 +66,11 @@ pub struct Recording {
     pub open_files: usize,
     /// A trade is large from this value on, in the quote currency.
     pub large_trade: f64,
+    /// Whole days before today that are kept; none keeps all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub keep_days: Option<u32>,
+    /// When what is missing is asked about, and a day is over.
+    pub completeness: Completeness,
 }
 
 /// One exchange to record.
@@ -68,14 +81,65 @@ pub struct Exchange {
     pub venue: &'static dyn Venue,
     /// `ws://` or `wss://` address without path.
     pub ws_url: String,
-    /// Symbols, by the venue's names.
+    /// `http://` or `https://` address of the REST interface, without path.
+    pub rest_url: String,
+    /// Symbols by the venue's names, or patterns with `*` and `?` that stand for what the venue lists.
     pub symbols: Vec<String>,
+    /// Names and patterns of what is not recorded.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub exclude: Vec<String>,
     /// What is subscribed of each symbol.
     #[serde(rename = "trades", serialize_with = "trades_of_streams")]
     pub streams: Vec<Stream>,
     /// PEM file of certificates to trust beside the system's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ca_file: Option<PathBuf>,
+    /// Further connections that carry each stream too.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub spare_connections: usize,
+    /// In place of the venue's own.
+    #[serde(skip_serializing_if = "Timeouts::is_default")]
+    pub timeouts: Timeouts,
+}
+
+/// How long a venue may take, where it shall differ from what is known of the venue.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Timeouts {
+    /// Until it answers a subscription.
+    #[serde(default, deserialize_with = "duration", serialize_with = "as_some_duration")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub acknowledge: Option<Duration>,
+    /// Without a sign of life on a connection.
+    #[serde(default, deserialize_with = "duration", serialize_with = "as_some_duration")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub silence: Option<Duration>,
+    /// Until a subscription's first data, where the venue opens with some.
+    #[serde(default, deserialize_with = "duration", serialize_with = "as_some_duration")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub first_data: Option<Duration>,
+    /// Between two signs of life of one subscription, where the venue promises them.
+    #[serde(default, deserialize_with = "duration", serialize_with = "as_some_duration")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub repeats: Option<Duration>,
+}
+
+impl Timeouts {
+    fn is_default(&self) -> bool {
+        *self == Timeouts::default()
+    }
+
+    fn check(&self, key: impl Fn(&str) -> String) -> Result<(), ConfigError> {
+        let Timeouts { acknowledge, silence, first_data, repeats } = *self;
+        let named =
+            [("acknowledge", acknowledge), ("silence", silence), ("first_data", first_data), ("repeats", repeats)];
+        for (name, duration) in named {
+            if let Some(duration) = duration {
+                within(&key(&format!("timeouts.{name}")), duration, 50, 3_600_000)?;
+            }
+        }
+        Ok(())
+    }
 }
 
 /// A configuration that cannot be used; each says where it is wrong and what would be right.
@@ -135,8 +199,13 @@ struct File {
     memory_limit_bytes: Option<usize>,
     open_files: Option<usize>,
     large_trade: Option<f64>,
+    keep_days: Option<u32>,
+    completeness: Option<completeness::File>,
     symbol_label_limit: Option<usize>,
     queue_capacity: Option<usize>,
+    backfill: Option<bool>,
+    #[serde(default, deserialize_with = "duration")]
+    listing_refresh: Option<Duration>,
     exchanges: Option<BTreeMap<String, ExchangeFile>>,
 }
 
@@ -144,9 +213,14 @@ struct File {
 #[serde(deny_unknown_fields)]
 struct ExchangeFile {
     ws_url: Option<String>,
+    rest_url: Option<String>,
+    exclude: Option<Vec<String>>,
     symbols: Option<Vec<String>>,
     trades: Option<Trades>,
     ca_file: Option<PathBuf>,
+    spare_connections: Option<usize>,
+    #[serde(default)]
+    timeouts: Timeouts,
 }
 
 /// Which of a venue's trade streams to record.
@@ -174,6 +248,8 @@ impl Config {
                 memory_limit_bytes: file.memory_limit_bytes.unwrap_or(256 << 20),
                 open_files: file.open_files.unwrap_or(65_536),
                 large_trade: file.large_trade.unwrap_or(100_000.0),
+                keep_days: file.keep_days,
+                completeness: file.completeness.unwrap_or_default().or_default()?,
             },
             metrics_listen: metrics.listen(DEFAULT_METRICS_PORT)?,
             security: metrics.security()?,
@@ -181,6 +257,8 @@ impl Config {
             symbol_label_limit: file.symbol_label_limit.unwrap_or(500),
             queue_capacity: file.queue_capacity.unwrap_or(65_536),
             shutdown_grace: file.shutdown_grace.unwrap_or(Duration::from_secs(20)),
+            backfill: file.backfill.unwrap_or(true),
+            listing_refresh: file.listing_refresh.unwrap_or(Duration::from_secs(3_600)),
             exchanges: exchanges(file.exchanges, &args.exchanges)?,
         };
         config.check()?;
@@ -195,6 +273,7 @@ impl Config {
         within("flush_interval", recording.flush_interval, 10, 60_000)?;
         within("sync_interval", recording.sync_interval, 100, 3_600_000)?;
         within("shutdown_grace", self.shutdown_grace, 1_000, 600_000)?;
+        within("listing_refresh", self.listing_refresh, 1_000, 7 * 86_400_000)?;
         at_least("memory_limit_bytes", recording.memory_limit_bytes, 1 << 20)?;
         at_least("open_files", recording.open_files, 64)?;
         at_least("symbol_label_limit", self.symbol_label_limit, 1)?;
@@ -208,7 +287,10 @@ impl Config {
         if !(recording.large_trade > 0.0 && recording.large_trade.is_finite()) {
             return Err(value("large_trade", "must be a positive number in the quote currency"));
         }
-        Ok(())
+        if recording.keep_days == Some(0) {
+            return Err(value("keep_days", "0 would keep nothing; leave it away to keep all days"));
+        }
+        recording.completeness.check()
     }
 }
 
@@ -241,6 +323,14 @@ fn metrics_args(args: &RunArgs, file: &File) -> Result<MetricsArgs, ConfigError>
 
 /// A fact takes about 150 bytes: more would be gigabytes, which say that something is wrong and do not help.
 const MOST_QUEUED: usize = 10_000_000;
+
+/// Each carries everything once more: two survive what any one of three does.
+const MOST_SPARES: usize = 3;
+
+#[allow(clippy::trivially_copy_pass_by_ref)]
+fn is_zero(number: &usize) -> bool {
+    *number == 0
+}
 
 fn within(key: &str, duration: Duration, least_ms: u64, most_ms: u64) -> Result<(), ConfigError> {
     let (least, most) = (Duration::from_millis(least_ms), Duration::from_millis(most_ms));
@@ -298,29 +388,27 @@ fn venue(name: &str, key: &str) -> Result<&'static dyn Venue, ConfigError> {
 fn exchange(venue: &'static dyn Venue, file: ExchangeFile) -> Result<Exchange, ConfigError> {
     let facts = venue.facts();
     let key = |name: &str| format!("exchanges.{}.{name}", facts.name);
-    let ws_url = file.ws_url.unwrap_or_else(|| facts.ws_url.to_owned());
-    let without_path = ws_url.strip_suffix('/').unwrap_or(&ws_url).to_owned();
-    // The path belongs to the venue's protocol and is added to it.
-    let is_bare = |url: &str| {
-        let (Ok(uri), Some((_, rest))) = (url.parse::<http::Uri>(), url.split_once("://")) else { return false };
-        uri.host().is_some_and(|host| !host.is_empty()) && !rest.contains(['/', '?', '#'])
-    };
-    if !ws_url.starts_with("ws://") && !ws_url.starts_with("wss://") || !is_bare(&without_path) {
-        return Err(value(key("ws_url"), format!("`{ws_url}` is not of the form ws://HOST:PORT or wss://HOST:PORT")));
-    }
+    let ws_url = bare_url(file.ws_url.as_deref().unwrap_or(facts.ws_url), ["ws", "wss"])
+        .map_err(|reason| value(key("ws_url"), reason))?;
+    let rest_url = bare_url(file.rest_url.as_deref().unwrap_or(venue.rest().facts().url), ["http", "https"])
+        .map_err(|reason| value(key("rest_url"), reason))?;
     let symbols = file.symbols.unwrap_or_else(|| facts.majors.iter().map(|symbol| (*symbol).to_owned()).collect());
     if symbols.is_empty() {
         return Err(value(key("symbols"), "is empty; leave the key away to record the majors"));
     }
     let mut seen = BTreeSet::new();
     for symbol in &symbols {
-        column_store::layout::symbol_directory(symbol).map_err(|error| value(key("symbols"), error.to_string()))?;
         if !seen.insert(symbol) {
             return Err(value(key("symbols"), format!("`{symbol}` stands there twice")));
         }
-        // Both venues write their symbols so; another spelling is subscribed, and then nothing matches what comes.
-        if *symbol != symbol.to_uppercase() {
-            return Err(value(key("symbols"), format!("`{symbol}` must be `{}`", symbol.to_uppercase())));
+        if Pattern::is_one(symbol) {
+            continue;
+        }
+        column_store::layout::symbol_directory(symbol).map_err(|error| value(key("symbols"), error.to_string()))?;
+        // The venue's messages have its own spelling; another one is subscribed, and then nothing matches what comes.
+        let spelling = venue.spelling(symbol);
+        if *symbol != spelling {
+            return Err(value(key("symbols"), format!("`{symbol}` must be `{spelling}`")));
         }
     }
     if let Some(path) = file.ca_file.as_ref().filter(|path| !path.is_file()) {
@@ -333,7 +421,37 @@ fn exchange(venue: &'static dyn Venue, file: ExchangeFile) -> Result<Exchange, C
         Some(Trades::Aggregated) => vec![Stream::AggregatedTrades, Stream::Quotes],
         Some(Trades::Each) | None => venue.streams().to_vec(),
     };
-    Ok(Exchange { venue, ws_url: without_path, symbols, streams, ca_file: file.ca_file })
+    let exclude = file.exclude.unwrap_or_default();
+    if exclude.iter().any(String::is_empty) {
+        return Err(value(key("exclude"), "has an empty name"));
+    }
+    file.timeouts.check(key)?;
+    let spare_connections = file.spare_connections.unwrap_or(0);
+    if spare_connections > MOST_SPARES {
+        return Err(value(key("spare_connections"), format!("{spare_connections} is more than {MOST_SPARES}")));
+    }
+    Ok(Exchange {
+        venue,
+        ws_url,
+        rest_url,
+        symbols,
+        exclude,
+        streams,
+        ca_file: file.ca_file,
+        spare_connections,
+        timeouts: file.timeouts,
+    })
+}
+
+/// An address without path: that belongs to the venue's protocol and is added to it.
+fn bare_url(url: &str, [plain, secure]: [&str; 2]) -> Result<String, String> {
+    let bare = url.strip_suffix('/').unwrap_or(url);
+    let is_bare = bare.split_once("://").is_some_and(|(scheme, rest)| {
+        let has_host = |uri: http::Uri| uri.host().is_some_and(|host| !host.is_empty());
+        [plain, secure].contains(&scheme) && !rest.contains(['/', '?', '#', '@']) && bare.parse().is_ok_and(has_host)
+    });
+    let wrong = || format!("`{url}` is not of the form {plain}://HOST:PORT or {secure}://HOST:PORT");
+    if is_bare { Ok(bare.to_owned()) } else { Err(wrong()) }
 }
 
 fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
@@ -345,6 +463,10 @@ fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duratio
 
 fn as_duration<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(&humantime::format_duration(*duration))
+}
+
+fn as_some_duration<S: Serializer>(duration: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
+    duration.map(|duration| humantime::format_duration(duration).to_string()).serialize(serializer)
 }
 
 fn as_texts<S: Serializer>(addresses: &[ListenAddr], serializer: S) -> Result<S::Ok, S::Error> {

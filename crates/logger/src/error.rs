@@ -25,6 +25,22 @@ pub enum LoggerError {
     /// Certificates for `wss://` cannot be used.
     #[error("{0}")]
     Tls(String),
+    /// There is no listing of a venue's instruments.
+    #[error("{exchange} does not say which symbols it has ({url}): {reason}")]
+    Listing {
+        /// Which venue.
+        exchange: String,
+        /// Where it was asked.
+        url: String,
+        /// Why it does not.
+        reason: String,
+    },
+    /// The configuration's patterns match nothing.
+    #[error("exchanges.{exchange}.symbols: the venue lists nothing that they match and `exclude` does not")]
+    NoSymbols {
+        /// Which venue.
+        exchange: String,
+    },
     /// A part of the logger ended although nobody asked it to.
     #[error("the {part} ended unexpectedly: {reason}")]
     PartEnded {

@@ -1,42 +1,33 @@
-//! The state of one symbol's market: turns facts into rows and counts what it sees on the way.
+//! The state of one symbol's market: turns facts into rows, gaps and coverage, and counts what it sees on the way.
 
-use column_store::{MdKind, MdRow, Side as RowSide, TradeRow};
+mod carriers;
+mod effect;
+mod provability;
+mod quotes;
+mod trades;
+
+use column_store::{MdKind, MdRow, Side as RowSide, Stream, TimeRule, TradeRow};
 use exchange_protocol::{IdRule, Side};
 
 use crate::{
-    metrics::{ErrorType, SymbolMetrics, VenueMetrics},
-    received::{QuoteFact, TradeFact},
-    trade_ids::{Seen, TradeIds},
+    metrics::{ErrorType, VenueMetrics},
+    received::{ConnectionId, Fact, QuoteFact, Received, TradeFact},
     vwap::Vwap,
 };
-
-/// The rows that a fact makes.
-#[derive(Debug, Default)]
-pub(crate) struct Rows {
-    pub(crate) md: Option<MdRow>,
-    pub(crate) trade: Option<TradeRow>,
-}
+pub(crate) use effect::{Context, Effect, Files, Rules};
+pub(crate) use provability::Provability;
+use quotes::Quotes;
+use trades::{Trades, Verdict};
 
 /// What is known of one symbol's market.
 pub(crate) struct Market {
-    id_rule: IdRule,
     quotes_have_time: bool,
-    ids: TradeIds,
-    /// The best bid and ask; none before the first quote and after a disconnect.
-    quote: Option<Quote>,
+    pub(crate) quotes: Quotes,
+    pub(crate) trades: Trades,
     last_trade: Option<LastTrade>,
     /// Newest event time of the trades and of the quotes, ns.
     newest: [u64; 2],
     vwap: Vwap,
-}
-
-#[derive(Clone, Copy)]
-struct Quote {
-    update_id: u64,
-    bid: f64,
-    bid_size: f64,
-    ask: f64,
-    ask_size: f64,
 }
 
 #[derive(Clone, Copy)]
@@ -51,136 +42,108 @@ const TRADES: usize = 0;
 const QUOTES: usize = 1;
 
 impl Market {
-    /// `ids` are the last trade ids that the files hold.
-    pub(crate) fn new(id_rule: IdRule, quotes_have_time: bool, ids: Vec<u64>) -> Market {
+    pub(crate) fn new(id_rule: IdRule, quotes_have_time: bool) -> Market {
         Market {
-            id_rule,
             quotes_have_time,
-            ids: TradeIds::resume(ids),
-            quote: None,
+            quotes: Quotes::default(),
+            trades: match id_rule {
+                IdRule::Contiguous => Trades::by_id(),
+                IdRule::Unique => Trades::by_time(),
+            },
             last_trade: None,
             newest: [0; 2],
             vwap: Vwap::new(),
         }
     }
 
-    /// A trade: one row of trades, and one of the market's state if its quote is known. A trade seen before makes none.
-    pub(crate) fn trade(
+    /// Takes in a fact of a connection whose newest frame has this number, where the venue counts them.
+    pub(crate) fn take(
         &mut self,
-        trade: &TradeFact,
-        receive_ns: u64,
-        large: f64,
-        venue: &VenueMetrics,
-        metrics: &SymbolMetrics,
-    ) -> Rows {
-        match self.ids.observe(trade.first_id, trade.id) {
-            Seen::Duplicate => {
-                venue.duplicates.inc();
-                return Rows::default();
+        connection: ConnectionId,
+        sequence: Option<u64>,
+        received: &Received,
+        context: &mut Context<'_>,
+    ) {
+        let receive_ns = received.receive_ns;
+        match &received.fact {
+            Fact::Trade(trade) => self.trade(connection, trade, receive_ns, context),
+            Fact::Quote(quote) => self.quote(connection, quote, receive_ns, context),
+            Fact::LastTrade { id } => self.trades.last_trade(*id, context),
+            Fact::Alive(Stream::Quotes) => self.quotes.alive(connection, receive_ns),
+            Fact::Alive(Stream::Trades) => {}
+            Fact::Renumbered => self.quotes.renumbered(connection),
+            Fact::Live(Stream::Quotes) => self.quotes.live(connection),
+            Fact::Live(Stream::Trades) => self.trades.live(connection, sequence, receive_ns, context),
+            Fact::Lost { stream: Stream::Trades, why, proven_ns } => {
+                self.trades.lost(connection, why.reason(), *proven_ns, context);
             }
-            Seen::New { missing } if self.id_rule == IdRule::Contiguous => metrics.gap(missing),
-            Seen::Late { filled } if self.id_rule == IdRule::Contiguous => metrics.gap_filled(filled),
-            Seen::New { .. } | Seen::Late { .. } => {}
-        }
-        if !trade.snapshot {
-            self.latency(TRADES, trade.event_ns, receive_ns, venue);
-        }
-        let side = match trade.taker {
-            Side::Buy => RowSide::Buy,
-            Side::Sell => RowSide::Sell,
-        };
-        self.last_trade = Some(LastTrade { price: trade.price, size: trade.size, side });
-        self.count(trade, receive_ns, large, metrics);
-        let kind = if trade.snapshot { MdKind::Snapshot } else { MdKind::Trade };
-        Rows {
-            md: self.state(kind, trade.id, trade.event_ns, receive_ns),
-            trade: Some(TradeRow {
-                id: trade.id,
-                event_ns: trade.event_ns,
-                receive_ns,
-                price: trade.price,
-                size: trade.size,
-                side,
-                maker_order_id: trade.maker_order_id,
-                taker_order_id: trade.taker_order_id,
-            }),
+            Fact::Lost { stream: Stream::Quotes, why, proven_ns } => {
+                if let Some((quote, arrived_ns)) = self.quotes.lost(connection, *why, *proven_ns, context) {
+                    // The state of the market as the connection that takes over told it last.
+                    self.spread(&quote, context);
+                    self.state(MdKind::Quote, quote.update_id, quote.event_ns, arrived_ns, context);
+                }
+            }
+            Fact::Fill(fill) => self.trades.fill(fill, receive_ns, context),
         }
     }
 
-    fn count(&mut self, trade: &TradeFact, receive_ns: u64, large: f64, metrics: &SymbolMetrics) {
-        let value = trade.price * trade.size;
-        let side = usize::from(trade.taker == Side::Sell);
-        metrics.trades.inc();
-        for volume in [Some(&metrics.volume), metrics.volume_usd.as_ref()].into_iter().flatten() {
-            if let Some(volume) = volume.get(side) {
-                volume.add(value);
-            }
+    /// A trade: one row of trades, and one of the market's state if its quote is known. A trade seen before makes none.
+    fn trade(&mut self, connection: ConnectionId, trade: &TradeFact, receive_ns: u64, context: &mut Context<'_>) {
+        let verdict = self.trades.observe(connection, trade, receive_ns, context);
+        if verdict == Verdict::Duplicate {
+            context.venue.duplicates.inc();
+            return;
         }
-        if value >= large {
-            metrics.large_trades.inc();
+        if !trade.snapshot {
+            self.latency(TRADES, trade.event_ns, receive_ns, context.venue);
         }
+        let row = to_row(trade, receive_ns);
+        self.last_trade = Some(LastTrade { price: trade.price, size: trade.size, side: row.side });
+        context.count(trade);
         // A trade of before the subscription may be hours old: it is no part of the last five minutes.
-        if metrics.prices.is_some() && !trade.snapshot {
+        if context.metrics.prices.is_some() && !trade.snapshot {
             self.vwap.add(receive_ns / 1_000_000_000, trade.price, trade.size);
         }
+        let kind = if trade.snapshot { MdKind::Snapshot } else { MdKind::Trade };
+        self.state(kind, trade.id, trade.event_ns, receive_ns, context);
+        self.trades.record(row, trade.first_id, verdict, context);
     }
 
     /// A quote. One that its update id shows to be no newer than the last is counted and makes no row.
-    pub(crate) fn quote(
-        &mut self,
-        quote: &QuoteFact,
-        receive_ns: u64,
-        venue: &VenueMetrics,
-        metrics: &SymbolMetrics,
-    ) -> Rows {
-        if let Some(last) = self.quote
-            && quote.update_id != 0
-            && quote.update_id <= last.update_id
-        {
-            venue.error(ErrorType::StaleQuote);
-            return Rows::default();
-        }
-        let first = self.quote.is_none();
-        if first && (quote.bid.is_nan() || quote.ask.is_nan()) {
-            // Rows start when both sides are known.
-            return Rows::default();
-        }
+    fn quote(&mut self, connection: ConnectionId, quote: &QuoteFact, receive_ns: u64, context: &mut Context<'_>) {
+        let quotes::Verdict::Row { first } = self.quotes.observe(connection, quote, receive_ns, context) else {
+            return;
+        };
         if !first && self.quotes_have_time {
-            self.latency(QUOTES, quote.event_ns, receive_ns, venue);
+            self.latency(QUOTES, quote.event_ns, receive_ns, context.venue);
         }
-        self.quote = Some(Quote {
-            update_id: quote.update_id,
-            bid: quote.bid,
-            bid_size: quote.bid_size,
-            ask: quote.ask,
-            ask_size: quote.ask_size,
-        });
-        let spread = (quote.ask - quote.bid) / ((quote.ask + quote.bid) / 2.0);
-        if let Some(prices) = &metrics.prices {
-            prices.spread(spread);
-        }
+        self.spread(quote, context);
         let kind = if first { MdKind::Snapshot } else { MdKind::Quote };
-        Rows { md: self.state(kind, quote.update_id, quote.event_ns, receive_ns), trade: None }
+        self.state(kind, quote.update_id, quote.event_ns, receive_ns, context);
     }
 
-    /// The connection ended: the quote is unknown, and if there was one, quotes are missing from here on. How many trades
-    /// are missing shows in the ids of the next one; where ids prove nothing, the interval counts as one gap more.
-    pub(crate) fn disconnected(&mut self, metrics: &SymbolMetrics) {
-        if self.quote.take().is_some() {
-            metrics.gap(1);
-            if let Some(prices) = &metrics.prices {
-                prices.spread(f64::NAN);
-            }
+    fn spread(&self, quote: &QuoteFact, context: &Context<'_>) {
+        if let Some(prices) = &context.metrics.prices {
+            prices.spread((quote.ask - quote.bid) / ((quote.ask + quote.bid) / 2.0));
         }
-        if self.id_rule == IdRule::Unique && self.last_trade.is_some() {
-            metrics.gap(1);
-        }
+    }
+
+    /// Does what time makes due.
+    pub(crate) fn tick(&mut self, context: &mut Context<'_>) {
+        self.trades.step(context);
+    }
+
+    /// Tells what the rows so far prove.
+    pub(crate) fn cover(&mut self, context: &mut Context<'_>) {
+        self.trades.cover(context);
+        self.quotes.cover(context);
     }
 
     /// Brings the gauges that age by themselves up to date.
-    pub(crate) fn refresh(&self, now_ns: u64, metrics: &SymbolMetrics) {
-        if let (Some(prices), Some(last)) = (&metrics.prices, self.last_trade) {
-            let average = self.vwap.at(now_ns / 1_000_000_000);
+    pub(crate) fn refresh(&self, context: &Context<'_>) {
+        if let (Some(prices), Some(last)) = (&context.metrics.prices, self.last_trade) {
+            let average = self.vwap.at(context.now_ns / 1_000_000_000);
             prices.vwap(average.map(|average| (average, (last.price - average) / average)));
         }
     }
@@ -203,11 +166,12 @@ impl Market {
         }
     }
 
-    fn state(&self, kind: MdKind, event_id: u64, event_ns: u64, receive_ns: u64) -> Option<MdRow> {
-        let quote = self.quote?;
+    /// A row of the market's state, once its quote is known.
+    fn state(&self, kind: MdKind, event_id: u64, event_ns: u64, receive_ns: u64, context: &mut Context<'_>) {
+        let Some(quote) = self.quotes.current() else { return };
         let none = LastTrade { price: f64::NAN, size: f64::NAN, side: RowSide::Unknown };
         let last = self.last_trade.unwrap_or(none);
-        Some(MdRow {
+        context.out.push(Effect::Md(MdRow {
             kind,
             event_id,
             event_ns,
@@ -219,7 +183,45 @@ impl Market {
             best_ask: quote.ask,
             bid_size: quote.bid_size,
             ask_size: quote.ask_size,
-        })
+        }));
+    }
+}
+
+impl Context<'_> {
+    /// Records a trade that REST brought. It makes no row of the market's state: when it happened is over.
+    fn fill(&mut self, trade: &TradeFact, receive_ns: u64) {
+        self.count(trade);
+        self.out.push(Effect::Trade(to_row(trade, receive_ns), TimeRule::Filled));
+    }
+
+    fn count(&self, trade: &TradeFact) {
+        let value = trade.price * trade.size;
+        let side = usize::from(trade.taker == Side::Sell);
+        self.metrics.trades.inc();
+        for volume in [Some(&self.metrics.volume), self.metrics.volume_usd.as_ref()].into_iter().flatten() {
+            if let Some(volume) = volume.get(side) {
+                volume.add(value);
+            }
+        }
+        if value >= self.rules.large_trade {
+            self.metrics.large_trades.inc();
+        }
+    }
+}
+
+fn to_row(trade: &TradeFact, receive_ns: u64) -> TradeRow {
+    TradeRow {
+        id: trade.id,
+        event_ns: trade.event_ns,
+        receive_ns,
+        price: trade.price,
+        size: trade.size,
+        side: match trade.taker {
+            Side::Buy => RowSide::Buy,
+            Side::Sell => RowSide::Sell,
+        },
+        maker_order_id: trade.maker_order_id,
+        taker_order_id: trade.taker_order_id,
     }
 }
 

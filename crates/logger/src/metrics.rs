@@ -1,5 +1,8 @@
 //! What the logger tells Prometheus. Names and labels are contracts; the exposition appends `_total` to counters.
 
+mod completeness;
+mod rest;
+
 use std::sync::{Arc, OnceLock};
 
 use column_store::Table;
@@ -12,6 +15,8 @@ use crate::{
     error::LoggerError,
     symbols::{Symbol, Symbols},
 };
+use completeness::{CompletenessFamilies, RecordMetrics, VenueCompleteness};
+pub(crate) use rest::{Outcome, RestMetrics};
 
 /// Receive clock − event time: from well below a round trip inside one data centre to a feed that lags by a minute.
 const LATENCY_BUCKETS: [f64; 16] =
@@ -39,6 +44,10 @@ pub(crate) enum ErrorType {
     Subscribe,
     /// The venue did not answer a subscription in time.
     SubscribeTimeout,
+    /// A kept book was wrong.
+    Book,
+    /// A subscription was silent for longer than it ever is while its connection lived.
+    DeadSubscription,
     /// A quote that was older than the one before it, and is not recorded.
     StaleQuote,
     /// A trade or quote without a sensible time of its own; it is filed under the time it arrived.
@@ -48,7 +57,7 @@ pub(crate) enum ErrorType {
 }
 
 impl ErrorType {
-    const ALL: [ErrorType; 11] = [
+    const ALL: [ErrorType; 13] = [
         ErrorType::Connect,
         ErrorType::Closed,
         ErrorType::Broken,
@@ -57,6 +66,8 @@ impl ErrorType {
         ErrorType::Decode,
         ErrorType::Subscribe,
         ErrorType::SubscribeTimeout,
+        ErrorType::Book,
+        ErrorType::DeadSubscription,
         ErrorType::StaleQuote,
         ErrorType::EventTime,
         ErrorType::UnknownSymbol,
@@ -72,6 +83,8 @@ impl ErrorType {
             ErrorType::Decode => "decode",
             ErrorType::Subscribe => "subscribe",
             ErrorType::SubscribeTimeout => "subscribe_timeout",
+            ErrorType::Book => "book",
+            ErrorType::DeadSubscription => "dead_subscription",
             ErrorType::StaleQuote => "stale_quote",
             ErrorType::EventTime => "event_time",
             ErrorType::UnknownSymbol => "unknown_symbol",
@@ -96,6 +109,8 @@ pub(crate) enum DropReason {
     Clock,
     /// It was still in memory when the logger had to end.
     Shutdown,
+    /// Its series alone cannot be written, and has used up its share of the memory.
+    Memory,
 }
 
 /// All metrics of a run.
@@ -105,6 +120,7 @@ pub(crate) struct Metrics {
     /// By [`SymbolIndex`](crate::received::SymbolIndex).
     pub(crate) symbols: Vec<SymbolMetrics>,
     pub(crate) recorder: RecorderMetrics,
+    pub(crate) record: RecordMetrics,
 }
 
 /// Series of one venue.
@@ -120,7 +136,8 @@ pub(crate) struct VenueMetrics {
     pub(crate) duplicates: Handle<Counter>,
     messages: Vec<Handle<Counter>>,
     errors: Vec<Handle<Counter>>,
-    dropped: [Handle<Counter>; 2],
+    pub(crate) completeness: VenueCompleteness,
+    dropped: [Handle<Counter>; 3],
     rows_written: [Handle<Counter>; 2],
     bytes_written: [Handle<Counter>; 2],
 }
@@ -171,7 +188,8 @@ impl Metrics {
         let venues = exchanges.iter().map(|exchange| Arc::new(families.venue(exchange, symbols))).collect();
         let families = SymbolFamilies::register(registry, symbols.iter().count())?;
         let symbols = symbols.iter().map(|(_, symbol)| families.symbol(symbol)).collect();
-        Ok(Metrics { venues, symbols, recorder: RecorderMetrics::register(registry)? })
+        let (recorder, record) = (RecorderMetrics::register(registry)?, RecordMetrics::register(registry)?);
+        Ok(Metrics { venues, symbols, recorder, record })
     }
 
     /// The series of a venue of this run.
@@ -196,10 +214,11 @@ impl VenueMetrics {
     }
 
     pub(crate) fn dropped(&self, reason: DropReason, rows: u64) {
-        let [clock, shutdown] = &self.dropped;
+        let [clock, shutdown, memory] = &self.dropped;
         match reason {
             DropReason::Clock => clock.add(rows),
             DropReason::Shutdown => shutdown.add(rows),
+            DropReason::Memory => memory.add(rows),
         }
     }
 
@@ -258,6 +277,7 @@ struct VenueFamilies {
     out_of_order: Family<Counter, 1>,
     inexact: Family<Counter, 1>,
     duplicates: Family<Counter, 1>,
+    completeness: CompletenessFamilies,
     messages: Family<Counter, 2>,
     errors: Family<Counter, 2>,
     dropped: Family<Counter, 2>,
@@ -295,7 +315,9 @@ impl VenueFamilies {
         let help = "Receive clock minus the venue's event time, of live messages";
         let latency = r.histogram("gpu_charts_websocket_latency_seconds", help).buckets(LATENCY_BUCKETS);
         let latency = latency.labels(["exchange"]).register()?;
+        let completeness = CompletenessFamilies::register(r)?;
         Ok(VenueFamilies {
+            completeness,
             connected,
             symbols,
             reconnections,
@@ -334,7 +356,8 @@ impl VenueFamilies {
             duplicates: self.duplicates.handle([exchange]),
             messages: counters(&self.messages, &MESSAGE_TYPES.map(|(_, label)| label)),
             errors: counters(&self.errors, &ErrorType::ALL.map(ErrorType::label)),
-            dropped: ["clock", "shutdown"].map(|reason| self.dropped.handle([exchange, reason])),
+            completeness: self.completeness.venue(exchange),
+            dropped: ["clock", "shutdown", "memory"].map(|reason| self.dropped.handle([exchange, reason])),
             rows_written: by_table(&self.rows_written),
             bytes_written: by_table(&self.bytes_written),
         }
@@ -427,7 +450,8 @@ impl RecorderMetrics {
         let sync = "Time to make all written rows durable and note it";
         let flush = "Time to write all pending rows";
         let errors = "Flushes and syncs that failed; the rows stay in memory for the next one";
-        let days = "Days until the disk is full at this run's rate of writing; +Inf before anything was written";
+        let days =
+            "Days until the disk is full, at the rate of the last 7 whole days; before there is one, of this run";
         Ok(RecorderMetrics {
             pending_bytes: r.int_gauge("gpu_charts_pending_bytes", pending).register()?,
             open_files: r.int_gauge("gpu_charts_open_files", "Column files open").register()?,

@@ -9,7 +9,7 @@ use std::{
 use metrics_server::{CallbackKind, RegisterError, Registry};
 use tokio::sync::{Semaphore, mpsc};
 
-use crate::received::Batch;
+use crate::received::{Batch, ConnectionId, Fact};
 
 /// Batches taken off the queue at once.
 const AT_ONCE: usize = 1_024;
@@ -58,7 +58,17 @@ pub(crate) fn channel(capacity: usize) -> (Sender, Receiver) {
 impl Room {
     /// A batch that is larger than the queue takes all of it.
     fn weight(&self, batch: &Batch) -> usize {
-        batch.facts.len().clamp(1, self.capacity)
+        let facts = if batch.connection == ConnectionId::REST {
+            // Each trade of an answer is one of them.
+            let trades = batch.facts.iter().map(|received| match &received.fact {
+                Fact::Fill(fill) => fill.trades.len(),
+                _ => 1,
+            });
+            trades.sum()
+        } else {
+            batch.facts.len()
+        };
+        facts.clamp(1, self.capacity)
     }
 }
 

@@ -1,47 +1,60 @@
-//! The recorder: the one thread that owns the store. Takes facts off the queue, makes rows of them, and brings the rows to
-//! the disk at the flush and sync intervals.
+//! The recorder: the one thread that owns the store. It hands facts from the queue to its core, tells it the time, and brings
+//! the rows to the disk at the flush and sync intervals.
+
+mod core;
+mod share;
+mod stored;
 
 use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use column_store::{MdRow, SeriesHandle, Store, StoreError, Stream, TimeRule, TradeRow};
+use column_store::{Store, StoreError};
 use metrics_server::Component;
 use tokio::runtime::Handle;
-use tracing::{error, info, warn};
+use tracing::{info, warn};
 
 use crate::{
+    backfill::Questions,
     clock::Clock,
     config::Recording,
     error::LoggerError,
-    market::{Market, Rows},
-    metrics::{DropReason, Metrics, VenueMetrics},
+    feed::Suspicions,
+    metrics::{DropReason, Metrics},
     queue::{self, Taken},
-    received::{Batch, Fact, Received, SymbolIndex},
+    received::{Batch, Received},
     symbols::Symbols,
 };
+pub(crate) use core::Core;
 
-/// Trades at the end of the files whose ids are looked at to go on after them: late ones may stand behind the newest.
-const RESUME_TRADES: u64 = 4_096;
-/// Files whose newest row lies further ahead of our clock than this are not written on, ns.
-const FUTURE_LIMIT: u64 = 86_400 * 1_000_000_000;
 /// How often gauges that age by themselves are brought up to date.
 const REFRESH: Duration = Duration::from_secs(1);
+/// Facts in the queue take at most one part in so many of the memory; a longer queue leaves less to rows.
+const QUEUE_SHARE: usize = 2;
 
-/// Rows in memory and on their way to the disk.
+/// Where the recorder tells what it wants to know.
+#[derive(Default)]
+pub(crate) struct Outlets {
+    /// Who asks the venues; none leaves what is missing open.
+    pub(crate) questions: Option<Questions>,
+    /// Who subscribes streams anew.
+    pub(crate) suspicions: Option<Suspicions>,
+}
+
+/// The core, its timers, and its health.
 pub(crate) struct Recorder {
-    store: Store,
+    core: Core,
+    outlets: Outlets,
     recording: Recording,
+    /// Bytes that rows may take in memory before the queue is left to fill up.
+    memory_bytes: usize,
     /// How long the last rows are tried to be written at the end.
     grace: Duration,
     clock: Clock,
     metrics: Arc<Metrics>,
     health: Component,
-    /// By [`SymbolIndex`].
-    symbols: Vec<Recorded>,
     started: Instant,
-    bytes_written: u64,
     /// Why the last flush and the last sync failed.
     failures: [Option<String>; 2],
 }
@@ -50,58 +63,38 @@ pub(crate) struct Recorder {
 const FLUSH: usize = 0;
 const SYNC: usize = 1;
 
-struct Recorded {
-    venue: Arc<VenueMetrics>,
-    market: Market,
-    md: SeriesHandle<MdRow>,
-    trades: SeriesHandle<TradeRow>,
+/// What a recorder is made of besides its store.
+pub(crate) struct Parts<'p> {
+    pub(crate) recording: Recording,
+    /// Facts that fit into the queue.
+    pub(crate) queue_capacity: usize,
+    /// How long the last rows are tried to be written at the end.
+    pub(crate) grace: Duration,
+    pub(crate) clock: Clock,
+    pub(crate) symbols: &'p Symbols,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) health: Component,
+    pub(crate) outlets: Outlets,
 }
 
 impl Recorder {
     /// Opens the series of all symbols and goes on after what their files hold.
-    pub(crate) fn new(
-        mut store: Store,
-        recording: Recording,
-        grace: Duration,
-        clock: Clock,
-        symbols: &Symbols,
-        metrics: Arc<Metrics>,
-        health: Component,
-    ) -> Result<Recorder, LoggerError> {
-        let mut recorded = Vec::new();
-        for (_, symbol) in symbols.iter() {
-            let facts = symbol.venue.facts();
-            let stored = symbol.venue.stored_symbol(&symbol.name);
-            let trades = store.series::<TradeRow>(facts.name, &stored)?;
-            let md = store.series::<MdRow>(facts.name, &stored)?;
-            for (table, last_ns) in [("MD", store.last_time_ns(md)), ("TRADES", store.last_time_ns(trades))] {
-                // Every row would be filed under that time from here on.
-                if last_ns > clock.now_ns().saturating_add(FUTURE_LIMIT) {
-                    let series = format!("{}/{stored}/{table}", facts.name);
-                    return Err(LoggerError::Future { series, ahead: Duration::from_nanos(last_ns - clock.now_ns()) });
-                }
-            }
-            // 0 is an unknown id.
-            let mut ids = store.last_cells(trades, "id", RESUME_TRADES)?;
-            ids.retain(|id| *id != 0);
-            recorded.push(Recorded {
-                venue: Arc::clone(metrics.venue(facts.name)?),
-                market: Market::new(facts.trade_ids, facts.quotes_have_time, ids),
-                md,
-                trades,
-            });
-        }
-        let started = Instant::now();
+    pub(crate) fn new(store: Store, parts: Parts<'_>) -> Result<Recorder, LoggerError> {
+        let Parts { recording, queue_capacity, grace, clock, symbols, metrics, health, outlets } = parts;
+        let asks = outlets.questions.is_some();
+        let core = Core::new(store, &recording, symbols, Arc::clone(&metrics), asks, clock.now_ns())?;
+        let queued = queue_capacity.saturating_mul(size_of::<Received>());
+        let limit = recording.memory_limit_bytes;
         Ok(Recorder {
-            store,
+            core,
+            outlets,
+            memory_bytes: limit - queued.min(limit / QUEUE_SHARE),
             recording,
             grace,
             clock,
             metrics,
             health,
-            symbols: recorded,
-            started,
-            bytes_written: 0,
+            started: Instant::now(),
             failures: [None, None],
         })
     }
@@ -120,8 +113,9 @@ impl Recorder {
             let wake = next_flush.min(next_refresh).saturating_duration_since(Instant::now());
             // With too much in memory the queue is left to fill up: the feeds then wait, and nothing is dropped here. When
             // they are gone, the little that is left in the queue is taken in any case.
-            if self.store.pending_bytes() < self.recording.memory_limit_bytes || queue.is_closed() {
-                let record = |batch: Batch| batch.facts.iter().for_each(|received| self.record(received));
+            if self.core.memory_bytes() < self.memory_bytes || queue.is_closed() {
+                let (core, clock) = (&mut self.core, self.clock);
+                let record = |batch: Batch| core.batch(&batch, clock.now_ns());
                 if runtime.block_on(queue.take(wake, record)) == Taken::Closed {
                     break;
                 }
@@ -129,8 +123,10 @@ impl Recorder {
                 std::thread::sleep(wake);
             }
             self.health.beat();
+            self.tell();
             let now = Instant::now();
             if now >= next_flush {
+                self.core.tick(self.clock.now_ns());
                 self.flush_and_report();
                 next_flush = now + self.recording.flush_interval;
             }
@@ -139,61 +135,38 @@ impl Recorder {
                 next_sync = now + self.recording.sync_interval;
             }
             if now >= next_refresh {
-                self.refresh();
+                self.core.refresh(self.clock.now_ns());
                 next_refresh = now + REFRESH;
             }
         }
         self.finish()
     }
 
-    fn record(&mut self, received: &Received) {
-        let Received { symbol, receive_ns, ref fact } = *received;
-        let (Some(recorded), Some(metrics)) = (self.symbols.get_mut(symbol), self.metrics.symbols.get(symbol)) else {
-            return;
-        };
-        let rows = match fact {
-            Fact::Trade(trade) => {
-                recorded.market.trade(trade, receive_ns, self.recording.large_trade, &recorded.venue, metrics)
+    /// Passes on what the core wants to know; what finds no room waits for the next time.
+    fn tell(&mut self) {
+        let questions = self.core.questions();
+        while let Some(question) = questions.front() {
+            match &self.outlets.questions {
+                Some(outlet) if !outlet.ask(question.clone()) => break,
+                _ => _ = questions.pop_front(),
             }
-            Fact::Quote(quote) => recorded.market.quote(quote, receive_ns, &recorded.venue, metrics),
-            Fact::Lost { stream: Stream::Quotes, .. } => {
-                recorded.market.disconnected(metrics);
-                Rows::default()
+        }
+        for (symbol, stream) in self.core.suspicions().drain(..) {
+            if let Some(outlet) = &self.outlets.suspicions {
+                // One that finds no room shows again.
+                outlet.tell(symbol, stream);
             }
-            Fact::LastTrade { .. }
-            | Fact::Alive(_)
-            | Fact::Renumbered
-            | Fact::Live(_)
-            | Fact::Lost { .. }
-            | Fact::Fill(_) => Rows::default(),
-        };
-        self.append(symbol, &rows);
-    }
-
-    fn append(&mut self, symbol: SymbolIndex, rows: &Rows) {
-        let Some(recorded) = self.symbols.get(symbol) else { return };
-        let trade = rows.trade.as_ref().map(|row| self.store.append(recorded.trades, row, TimeRule::Live));
-        let md = rows.md.as_ref().map(|row| self.store.append(recorded.md, row, TimeRule::Live));
-        for error in [trade, md].into_iter().flatten().filter_map(Result::err) {
-            recorded.venue.dropped(DropReason::Clock, 1);
-            error!(%error, "a row cannot be recorded");
         }
     }
 
     fn flush(&mut self) -> Result<(), StoreError> {
         let started = Instant::now();
-        let metrics = &self.metrics;
-        let mut bytes = 0;
-        let result = self.store.flush(|series, written| {
-            bytes += written.bytes;
-            if let Ok(venue) = metrics.venue(&series.exchange) {
-                venue.written(series.table, written.rows, written.bytes);
-            }
-        });
-        self.bytes_written += bytes;
-        metrics.recorder.flush_seconds.observe(started.elapsed().as_secs_f64());
-        metrics.recorder.pending_bytes.set(i64::try_from(self.store.pending_bytes()).unwrap_or(i64::MAX));
-        metrics.recorder.open_files.set(i64::try_from(self.store.open_files()).unwrap_or(i64::MAX));
+        let result = self.core.flush(self.clock.now_ns());
+        let metrics = &self.metrics.recorder;
+        metrics.flush_seconds.observe(started.elapsed().as_secs_f64());
+        let gauge = |value| i64::try_from(value).unwrap_or(i64::MAX);
+        metrics.pending_bytes.set(gauge(self.core.store().pending_bytes()));
+        metrics.open_files.set(gauge(self.core.store().open_files()));
         result
     }
 
@@ -204,7 +177,7 @@ impl Recorder {
 
     fn sync_and_report(&mut self) {
         let started = Instant::now();
-        let result = self.store.sync();
+        let result = self.core.sync();
         self.metrics.recorder.sync_seconds.observe(started.elapsed().as_secs_f64());
         self.report(SYNC, "rows are not proven to be on disk: a sync failed", result);
         self.measure_disk();
@@ -220,7 +193,7 @@ impl Recorder {
         if let Some(failure) = self.failures.get_mut(which) {
             // Once: the disk that the log goes to may be the full one.
             if let Some(reason) = reason.as_ref().filter(|reason| failure.as_ref() != Some(reason)) {
-                warn!(pending_bytes = self.store.pending_bytes(), "{reason}");
+                warn!(pending_bytes = self.core.store().pending_bytes(), "{reason}");
             }
             *failure = reason;
         }
@@ -231,47 +204,42 @@ impl Recorder {
         }
     }
 
-    fn refresh(&self) {
-        let now_ns = self.clock.now_ns();
-        for (recorded, metrics) in self.symbols.iter().zip(&self.metrics.symbols) {
-            recorded.market.refresh(now_ns, metrics);
-        }
-    }
-
     fn measure_disk(&self) {
         let Ok(disk) = rustix::fs::statvfs(&self.recording.data_path) else { return };
         let free = disk.f_bavail.saturating_mul(disk.f_frsize);
         self.metrics.recorder.disk_free_bytes.set(i64::try_from(free).unwrap_or(i64::MAX));
-        let bytes_per_day = self.bytes_written as f64 / self.started.elapsed().as_secs_f64() * 86_400.0;
-        let days = if self.bytes_written == 0 { f64::INFINITY } else { free as f64 / bytes_per_day };
+        let bytes_written = self.core.bytes_written();
+        let bytes_per_day = bytes_written as f64 / self.started.elapsed().as_secs_f64() * 86_400.0;
+        let days = if bytes_written == 0 { f64::INFINITY } else { free as f64 / bytes_per_day };
         self.metrics.recorder.disk_days_left.set(days);
     }
 
     /// The queue is closed and empty: everything goes to the disk.
     fn finish(mut self) -> Result<(), LoggerError> {
         let give_up = Instant::now() + self.grace;
+        self.core.release(self.clock.now_ns());
         while let Err(source) = self.flush() {
             self.health.beat();
             let pause = self.recording.flush_interval.min(REFRESH);
             if Instant::now() + pause >= give_up {
                 let mut rows = 0;
-                for (series, pending) in self.store.pending() {
+                for (series, pending) in self.core.store().pending() {
                     rows += pending;
                     if let Ok(venue) = self.metrics.venue(&series.exchange) {
                         venue.dropped(DropReason::Shutdown, pending);
                     }
                 }
                 // What the other series have in their files must survive a power loss all the same.
-                if let Err(error) = self.store.sync() {
+                if let Err(error) = self.core.finish() {
                     warn!(%error, "the rows that were written are not proven to be on disk");
                 }
                 return Err(LoggerError::Unwritten { rows, source });
             }
             std::thread::sleep(pause);
         }
-        self.store.sync()?;
+        self.core.finish()?;
         self.health.finish();
-        info!(bytes = self.bytes_written, "all rows are on disk");
+        info!(bytes = self.core.bytes_written(), "all rows are on disk");
         Ok(())
     }
 }

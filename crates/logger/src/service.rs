@@ -1,6 +1,6 @@
 //! Builds the logger's parts, runs them, and ends them in order: feeds, queue, recorder, endpoint.
 
-use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
+use std::{future::Future, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use column_store::{Options, Store};
 use metrics_server::{Endpoint, Exposition, Health, LandingPage, Registry, Security, build_info};
@@ -12,13 +12,16 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::{
+    backfill::{Backfill, Patience, Questions},
     clock::Clock,
-    config::Config,
+    config::{Config, Exchange},
+    discovery::{Discovery, Pace},
     error::LoggerError,
     feed::{Feed, Shared, Venues},
-    metrics::Metrics,
+    metrics::{Metrics, RestMetrics},
     queue,
-    recorder::Recorder,
+    recorder::{Outlets, Parts, Recorder},
+    rest::{Allowances, Interface},
     symbols::Symbols,
 };
 
@@ -31,6 +34,8 @@ pub struct Service {
     grace: Duration,
     endpoint: Endpoint,
     feeds: Vec<Feed>,
+    discovery: Discovery,
+    backfill: Backfill,
     venues: Arc<Venues>,
     recorder: Recorder,
     queue: queue::Receiver,
@@ -46,7 +51,12 @@ pub async fn run(
     clock: Clock,
     shutdown: CancellationToken,
 ) -> Result<(), LoggerError> {
-    Service::prepare(config, registry, clock).await?.run(shutdown).await
+    // Symbols may have to be asked for first, of a venue that does not answer.
+    let prepared = tokio::select! {
+        prepared = Service::prepare(config, registry, clock) => prepared?,
+        () = shutdown.cancelled() => return Ok(()),
+    };
+    prepared.run(shutdown).await
 }
 
 impl Service {
@@ -55,7 +65,21 @@ impl Service {
     /// # Errors
     /// [`LoggerError`] if the directory, an address or a certificate cannot be used.
     pub async fn prepare(config: Config, mut registry: Registry, clock: Clock) -> Result<Service, LoggerError> {
-        let symbols = Arc::new(Symbols::new(&config.exchanges, config.symbol_label_limit, clock));
+        let recording = config.recording.clone();
+        // Recovery reads and cuts files: not on a thread that serves requests. First of all, for it keeps a second logger out.
+        let opening = tokio::task::spawn_blocking(move || {
+            let options = Options { open_files: open_files(recording.open_files), ..Options::default() };
+            let store = Store::open(&recording.data_path, options)?;
+            report_recovery(&store);
+            Ok::<_, LoggerError>(store)
+        });
+        let store = opening.await.map_err(|error| ended("recorder", &error))??;
+
+        let mut exchanges = config.exchanges;
+        let interfaces = interfaces(&exchanges, &config.recording.data_path, &mut registry, clock)?;
+        let (data_path, pace) = (&config.recording.data_path, Pace::every(config.listing_refresh));
+        let discovery = Discovery::resolve(&mut exchanges, &interfaces, data_path, pace, clock).await?;
+        let symbols = Arc::new(Symbols::new(&exchanges, config.symbol_label_limit, clock));
         let metrics = Arc::new(Metrics::register(&mut registry, &symbols)?);
         symbols.register(&mut registry)?;
         metrics_server::process::register(&mut registry);
@@ -68,21 +92,30 @@ impl Service {
         queue::register(&mut registry, &sender)?;
         let mut feeds = Vec::new();
         let shared = Shared { symbols: &symbols, metrics: &metrics, queue: &sender, clock, venues: &venues };
-        for exchange in &config.exchanges {
+        for exchange in &exchanges {
             feeds.extend(Feed::of_exchange(exchange, &shared)?);
         }
+        let (questions, asked) = Questions::channel();
+        let interfaces = if config.backfill { interfaces } else { Vec::new() };
+        let backfill = Backfill::new(asked, &interfaces, &symbols, &metrics, &sender, clock, Patience::default());
 
-        let recording = config.recording.clone();
+        let recording = config.recording;
         let component = health.component("recorder", Some(RECORDER_DEADLINE));
-        // Recovery reads and cuts files: not on a thread that serves requests.
-        let opening = tokio::task::spawn_blocking(move || {
-            let options = Options { open_files: open_files(recording.open_files), ..Options::default() };
-            let store = Store::open(&recording.data_path, options)?;
-            report_recovery(&store);
+        let resuming = tokio::task::spawn_blocking(move || {
             // Half of the grace period: what could not be written is still counted and told within it.
-            Recorder::new(store, recording, config.shutdown_grace / 2, clock, &symbols, metrics, component)
+            let parts = Parts {
+                recording,
+                queue_capacity: config.queue_capacity,
+                grace: config.shutdown_grace / 2,
+                clock,
+                symbols: &symbols,
+                metrics,
+                health: component,
+                outlets: Outlets { questions: config.backfill.then_some(questions), suspicions: None },
+            };
+            Recorder::new(store, parts)
         });
-        let recorder = opening.await.map_err(|error| ended("recorder", &error))??;
+        let recorder = resuming.await.map_err(|error| ended("recorder", &error))??;
 
         let security = Security::start(config.security, &mut registry).await?;
         let page = LandingPage::default().build(build_info!("gpu_charts"));
@@ -91,7 +124,8 @@ impl Service {
             endpoint = endpoint.listen(address);
         }
         let endpoint = endpoint.bind().await?;
-        Ok(Service { grace: config.shutdown_grace, endpoint, feeds, venues, recorder, queue: receiver })
+        let grace = config.shutdown_grace;
+        Ok(Service { grace, endpoint, feeds, discovery, backfill, venues, recorder, queue: receiver })
     }
 
     /// Where `/metrics`, `/health` and `/ready` are.
@@ -111,6 +145,9 @@ impl Service {
         for feed in self.feeds {
             feeds.spawn(feed.run(stop_feeds.clone()));
         }
+        // What they bring goes the same way as that of the feeds, and ends with it.
+        feeds.spawn(self.discovery.run(stop_feeds.clone()));
+        feeds.spawn(self.backfill.run(stop_feeds.clone()));
         let (recorder, queue, runtime) = (self.recorder, self.queue, Handle::current());
         let mut recorder = tokio::task::spawn_blocking(move || recorder.run(queue, &runtime));
         let mut endpoint = tokio::spawn(self.endpoint.serve(stop_endpoint.clone()));
@@ -154,6 +191,20 @@ impl Service {
         }
         failure.map_or(Ok(()), Err)
     }
+}
+
+/// The REST interfaces of all exchanges, in their order.
+fn interfaces(
+    exchanges: &[Exchange],
+    data_path: &Path,
+    registry: &mut Registry,
+    clock: Clock,
+) -> Result<Vec<Arc<Interface>>, LoggerError> {
+    let names: Vec<&'static str> = exchanges.iter().map(|exchange| exchange.venue.facts().name).collect();
+    let metrics = RestMetrics::register(registry, &names)?;
+    let allowances = Allowances::open(data_path, clock);
+    let of_exchange = |(exchange, metrics)| Ok(Arc::new(Interface::new(exchange, &allowances, metrics, clock)?));
+    exchanges.iter().zip(metrics).map(of_exchange).collect()
 }
 
 async fn within<T>(grace: Duration, part: &'static str, ending: impl Future<Output = T>) -> Result<T, LoggerError> {

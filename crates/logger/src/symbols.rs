@@ -8,7 +8,7 @@ use std::{
     },
 };
 
-use exchange_protocol::Venue;
+use exchange_protocol::{Stream, Venue};
 use metrics_server::{CallbackKind, RegisterError, Registry};
 
 use crate::{clock::Clock, config::Exchange, received::SymbolIndex};
@@ -20,6 +20,8 @@ pub(crate) const OTHER: &str = "other";
 pub(crate) struct Symbol {
     pub(crate) venue: &'static dyn Venue,
     pub(crate) name: String,
+    /// Whether its trades may be aggregates, of several ids each.
+    pub(crate) aggregates: bool,
     /// Value of the `symbol` label: the name, or [`OTHER`].
     pub(crate) label: String,
     /// Our clock when a trade or quote of it last arrived, ns since the Unix epoch; 0 before the first.
@@ -59,11 +61,12 @@ pub(crate) struct Symbols {
 impl Symbols {
     /// Numbers the symbols of all exchanges; those beyond `label_limit` share the label [`OTHER`].
     pub(crate) fn new(exchanges: &[Exchange], label_limit: usize, clock: Clock) -> Symbols {
-        let all = exchanges.iter().flat_map(|exchange| exchange.symbols.iter().map(|name| (exchange.venue, name)));
+        let all = exchanges.iter().flat_map(|exchange| exchange.symbols.iter().map(move |name| (exchange, name)));
         let symbols = all
             .enumerate()
-            .map(|(index, (venue, name))| Symbol {
-                venue,
+            .map(|(index, (exchange, name))| Symbol {
+                venue: exchange.venue,
+                aggregates: exchange.streams.contains(&Stream::AggregatedTrades),
                 name: name.clone(),
                 label: if index < label_limit { name.clone() } else { OTHER.to_owned() },
                 last_update_ns: AtomicU64::new(0),

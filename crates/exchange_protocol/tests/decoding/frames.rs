@@ -1,7 +1,7 @@
 //! Frames of every kind that matters, by venue: the last one of each list is what is looked at, those before it bring the
 //! session there. Written after the shapes of the venues' documentation.
 
-/// The names are those of `known_venues`, `level2` for Coinbase with a kept book and `kraken-book` for Kraken with one.
+/// The names are those of the venues, `level2` for Coinbase with a kept book and `kraken-book` for Kraken with one.
 pub(crate) const FRAMES: &[(&str, &[&str])] = &[
     (
         "coinbase",

@@ -1,6 +1,6 @@
 //! Coinbase's true best bid and ask, from the book that `level2_batch` tells.
 
-use exchange_protocol::{Venue as _, coinbase::LEVEL2};
+use exchange_protocol::coinbase::{self, LEVEL2};
 
 use super::*;
 
@@ -31,6 +31,23 @@ fn subscribes_to_the_batched_book_instead_of_the_ticker() {
     let expected = r#"{"channels":[{"name":"level2_batch","product_ids":["BTC-USD"]}],"type":"unsubscribe"}"#;
     assert_eq!(session.unsubscribe(&wanted[1..]), [expected]);
     check_lines(session.as_mut(), ack, &["Unsubscribed { symbol: \"BTC-USD\", stream: Trades }"]);
+}
+
+#[test]
+fn an_end_is_told_and_so_is_the_new_beginning() {
+    let mut session = LEVEL2.session();
+    let wanted = [subscription("BTC-USD", Stream::Quotes)];
+    session.subscribe(&wanted);
+    let ack = r#"{"type":"subscriptions","channels":[{"name":"level2_batch","product_ids":["BTC-USD"]}]}"#;
+    check_lines(session.as_mut(), ack, &["Subscribed { symbol: \"BTC-USD\", stream: Quotes }"]);
+    session.unsubscribe(&wanted);
+    // Of before the request arrived there.
+    check_lines(session.as_mut(), ack, &[]);
+    session.subscribe(&wanted);
+    check_lines(session.as_mut(), ack, &[]);
+    let none = r#"{"type":"subscriptions","channels":[]}"#;
+    check_lines(session.as_mut(), none, &["Unsubscribed { symbol: \"BTC-USD\", stream: Quotes }"]);
+    check_lines(session.as_mut(), ack, &["Subscribed { symbol: \"BTC-USD\", stream: Quotes }"]);
 }
 
 #[test]
@@ -102,12 +119,11 @@ fn what_is_not_understood_breaks_the_book() {
 }
 
 #[test]
-fn the_ticker_stays_the_default_and_books_are_none_of_its_business() {
-    assert_eq!(exchange_protocol::venue("coinbase").unwrap().facts(), LEVEL2.facts());
-    for venue in [exchange_protocol::venue("coinbase"), exchange_protocol::known_venue("coinbase")] {
-        let frames = venue.unwrap().session().subscribe(&[subscription("BTC-USD", Stream::Quotes)]);
-        assert!(frames[0].contains("\"ticker\"") && !frames[0].contains("level2"), "{frames:?}");
-    }
+fn the_ticker_knows_no_books() {
+    let frames = coinbase::TICKER.session().subscribe(&[subscription("BTC-USD", Stream::Quotes)]);
+    assert!(frames[0].contains("\"ticker\"") && !frames[0].contains("level2"), "{frames:?}");
+    assert!(LEVEL2.keeps_book(Stream::Quotes) && !LEVEL2.keeps_book(Stream::Trades));
+    assert!(!coinbase::TICKER.keeps_book(Stream::Quotes));
     let mut session = session("coinbase", &["BTC-USD"]);
     check(session.as_mut(), SNAPSHOT, MessageType::Other, "");
     check(session.as_mut(), &update(r#"["buy","10101.80","0.1"]"#), MessageType::Other, "");

@@ -17,7 +17,12 @@ mod okx;
 mod rest;
 mod venues;
 
-use exchange_protocol::{DecodeError, Event, MessageType, Session, Stream, Subscription, known_venue as venue};
+use exchange_protocol::{DecodeError, Event, MessageType, Session, Stream, Subscription, Venue};
+
+/// A venue by its name; Coinbase is the one with the ticker, whose book has a file of its own here.
+fn venue(name: &str) -> Option<&'static dyn Venue> {
+    if name == "coinbase" { Some(&exchange_protocol::coinbase::TICKER) } else { exchange_protocol::venue(name) }
+}
 
 /// A session of a venue that carries both streams of each symbol.
 fn session(exchange: &str, symbols: &[&str]) -> Box<dyn Session> {

@@ -40,6 +40,7 @@ fn bad_arguments_name_the_flag_and_exit_with_64() {
         (&["--exchanges", "binance,binance"], "--exchanges"),
         (&["--start-time", "noon"], "--start-time"),
         (&["--duration", "x"], "--duration"),
+        (&["--clock-speed", "0"], "--clock-speed"),
         (&["--tls-cert", "a.pem"], "--tls-key"),
         (&["--ledger", "/nowhere/at/all"], "--ledger"),
         (&["--unknown"], "--unknown"),

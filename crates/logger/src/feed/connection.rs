@@ -1,64 +1,59 @@
 //! One connection, from the handshake to its end.
 
 use std::{
-    collections::{BTreeSet, HashMap, VecDeque},
+    collections::{HashMap, VecDeque},
     fmt,
-    time::Duration,
+    sync::Arc,
+    time::{Duration, Instant},
 };
 
-use exchange_protocol::{Event, Notice, Session, Subscription};
-use futures_util::{SinkExt as _, StreamExt as _};
-use tokio::{
-    net::TcpStream,
-    time::{Instant, MissedTickBehavior},
-};
-use tokio_tungstenite::{
-    Connector, MaybeTlsStream, WebSocketStream, connect_async_tls_with_config,
-    tungstenite::{self, Message, protocol::WebSocketConfig},
-};
+use exchange_protocol::{Notice, Session, Subscription};
+use futures_util::{FutureExt as _, SinkExt as _, StreamExt as _};
+use tokio::time::{Interval, MissedTickBehavior};
+use tokio_tungstenite::tungstenite::{self, Message};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
-use super::Feed;
-use crate::{
-    metrics::ErrorType,
-    received::{self, Batch, ConnectionId, Received},
+use super::{
+    Context,
+    arrival::{Arrival, Arrivals},
+    handshake::{self, HANDSHAKE_LIMIT, NoConnection, Socket},
+    intake::Intake,
+    shard::Shard,
+    subscriptions::{Effect, Key, Subscriptions},
 };
+use crate::{metrics::ErrorType, received::ConnectionId};
 
-/// TCP, TLS and WebSocket handshake together.
-const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
-/// A venue answers a subscription within this time, or something is wrong with it.
-const ACKNOWLEDGE_LIMIT: Duration = Duration::from_secs(10);
-/// What was refused or not answered is asked for again this often.
-const ASK_AGAIN: Duration = Duration::from_secs(60);
 /// Time for a close frame to get out.
 const CLOSE_LIMIT: Duration = Duration::from_secs(1);
-/// The largest message a venue sends: a snapshot of a large order book has a few MB.
-const MESSAGE_LIMIT: usize = 16 << 20;
 /// The same reason for not understanding a frame is logged once in this time.
 const LOG_INTERVAL: Duration = Duration::from_secs(60);
 /// Characters of a frame in the log.
 const LOGGED_FRAME: usize = 256;
-
-type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+/// How often time-outs are looked at, at most; more often where they are shorter.
+const TICK: Duration = Duration::from_millis(500);
+/// A queue that was full for longer than this is no silence of the venue.
+const HELD_UP: Duration = Duration::from_millis(250);
 
 /// Why a connection ended.
 #[derive(Debug)]
 pub(crate) enum Ended {
     Shutdown,
-    NoConnection(String),
+    NoConnection(NoConnection),
     ClosedByVenue(String),
     Broken(String),
     Silent(Duration),
     BadFrame(&'static str),
     /// The venue asked for it; nothing went wrong.
     Announced,
+    /// Subscribing anew on it does not help.
+    Useless,
 }
 
 impl Ended {
     pub(crate) fn error_type(&self) -> Option<ErrorType> {
         match self {
-            Ended::Shutdown | Ended::Announced => None,
+            Ended::Shutdown | Ended::Announced | Ended::Useless => None,
             Ended::NoConnection(_) => Some(ErrorType::Connect),
             Ended::ClosedByVenue(_) => Some(ErrorType::Closed),
             Ended::Broken(_) => Some(ErrorType::Broken),
@@ -73,10 +68,11 @@ impl fmt::Display for Ended {
         match self {
             Ended::Shutdown => f.write_str("the logger ends"),
             Ended::Announced => f.write_str("the venue announced that it will close the connection"),
+            Ended::Useless => f.write_str("subscribing anew on it did not help"),
             Ended::NoConnection(reason) => write!(f, "no connection: {reason}"),
             Ended::ClosedByVenue(reason) => write!(f, "the venue closed it: {reason}"),
             Ended::Broken(reason) => write!(f, "it broke: {reason}"),
-            Ended::Silent(limit) => write!(f, "nothing came for {} s", limit.as_secs()),
+            Ended::Silent(limit) => write!(f, "nothing came for {limit:?}"),
             Ended::BadFrame(kind) => write!(f, "the venue sent a {kind} frame, which its protocol does not have"),
         }
     }
@@ -84,21 +80,15 @@ impl fmt::Display for Ended {
 
 /// An open connection.
 pub(crate) struct Connection {
-    id: ConnectionId,
     socket: Socket,
     session: Box<dyn Session>,
+    intake: Intake,
+    arrivals: Arc<Arrivals>,
     /// Frames that wait for their turn, at the venue's pace.
     outbox: VecDeque<String>,
-    /// What was asked for and not answered yet.
-    unanswered: BTreeSet<Subscription>,
-    /// What the venue refused.
-    refused: BTreeSet<Subscription>,
-    /// Whether anything at all was acknowledged.
-    any_acknowledged: bool,
-    live: bool,
-    opened: Instant,
+    settled: bool,
     /// When the feed last showed a sign of life, and whether it was nudged since.
-    heard: Instant,
+    heard: Arrival,
     nudged: bool,
     /// When each reason for not understanding a frame was last logged.
     logged: HashMap<&'static str, Instant>,
@@ -106,162 +96,131 @@ pub(crate) struct Connection {
 
 impl Connection {
     /// Connects when it is the feed's turn. Subscribing comes with [`Connection::carry`].
-    pub(crate) async fn open(feed: &Feed) -> Result<Connection, Ended> {
-        feed.gate.pass().await;
-        let config =
-            WebSocketConfig::default().max_message_size(Some(MESSAGE_LIMIT)).max_frame_size(Some(MESSAGE_LIMIT));
-        let connector = feed.connector.clone().unwrap_or(Connector::Plain);
-        let connect = connect_async_tls_with_config(feed.url.as_str(), Some(config), true, Some(connector));
-        let (socket, _) = match tokio::time::timeout(HANDSHAKE_LIMIT, connect).await {
-            Ok(Ok(connected)) => connected,
-            Ok(Err(error)) => return Err(Ended::NoConnection(error.to_string())),
-            Err(_) => return Err(Ended::NoConnection(format!("no handshake in {} s", HANDSHAKE_LIMIT.as_secs()))),
-        };
+    pub(crate) async fn open(context: &Context, shard: &Shard) -> Result<Connection, Ended> {
+        context.gate.pass().await;
+        let url = format!("{}{}", context.ws_url, shard.path);
+        let arrivals = Arrivals::new(context.clock);
+        let connecting = handshake::connect(&url, context.connector.clone(), Arc::clone(&arrivals));
+        let socket = connecting.await.map_err(Ended::NoConnection)?;
         info!("connected");
-        let mut session = feed.venue.session();
-        let mut outbox = VecDeque::from(session.open());
-        outbox.extend(session.subscribe(&feed.subscriptions));
+        let opened = arrivals.newest();
+        let mut session = context.venue.session();
+        let table = Subscriptions::new(context.venue, &shard.wanted, &context.timeouts, opened);
         Ok(Connection {
-            id: ConnectionId(feed.clock.now_ns()),
             socket,
+            outbox: session.open().into(),
             session,
-            outbox,
-            unanswered: feed.subscriptions.iter().cloned().collect(),
-            refused: BTreeSet::new(),
-            any_acknowledged: false,
-            live: false,
-            opened: Instant::now(),
-            heard: Instant::now(),
+            intake: Intake::new(table, context.status.name_connection(opened.receive_ns), opened),
+            arrivals,
+            settled: false,
+            heard: opened,
             nudged: false,
             logged: HashMap::new(),
         })
     }
 
     /// Subscribes and carries messages until the connection ends.
-    pub(crate) async fn carry(&mut self, feed: &mut Feed, shutdown: &CancellationToken) -> Ended {
-        let facts = feed.venue.facts();
-        let mut pace = tokio::time::interval(Duration::from_secs(1) / facts.frames_per_second.max(1));
-        pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut ask_again = tokio::time::interval_at(self.opened + ACKNOWLEDGE_LIMIT, ASK_AGAIN);
+    pub(crate) async fn carry(&mut self, context: &Context, shutdown: &CancellationToken) -> Ended {
+        let ended = match self.until_it_ends(context, shutdown).await {
+            ended @ (Ended::Broken(_) | Ended::ClosedByVenue(_)) => ended,
+            ended => self.close(ended).await,
+        };
+        // Behind everything that it brought.
+        self.intake.end(self.heard, context);
+        self.hand_over(context).await;
+        ended
+    }
+
+    async fn until_it_ends(&mut self, context: &Context, shutdown: &CancellationToken) -> Ended {
+        let mut pace = interval(Duration::from_secs(1) / context.venue.facts().frames_per_second.max(1));
+        let shortest = context.timeouts.shortest().min(context.silence_limit);
+        let mut tick = interval((shortest / 4).min(TICK));
         loop {
-            let silent_at = self.heard + if self.nudged { facts.silence_limit } else { facts.keepalive_after };
-            tokio::select! {
+            let result = tokio::select! {
                 // In this order, so that a flood of messages does not keep the rest waiting.
                 biased;
-                () = shutdown.cancelled() => return self.close(Ended::Shutdown).await,
-                _ = pace.tick(), if !self.outbox.is_empty() => {
-                    if let Some(frame) = self.outbox.pop_front()
-                        && let Err(ended) = self.send(Message::text(frame)).await
-                    {
-                        return ended;
-                    }
-                }
-                _ = ask_again.tick() => self.ask_again(feed),
-                message = self.socket.next() => {
-                    if !facts.has_heartbeats || matches!(message, Some(Ok(Message::Text(_)))) {
-                        self.heard = Instant::now();
-                        self.nudged = false;
-                    }
-                    match self.take(message, feed).await {
-                        None => {}
-                        Some(ended @ Ended::Broken(_)) => return ended,
-                        Some(ended) => return self.close(ended).await,
-                    }
-                }
-                () = tokio::time::sleep_until(silent_at) => {
-                    if self.nudged {
-                        return self.close(Ended::Silent(facts.silence_limit)).await;
-                    }
-                    // A quiet market and a dead socket look alike until the venue is made to answer.
-                    self.nudged = true;
-                    let nudge = self.session.keepalive().map_or_else(|| Message::Ping(Vec::new().into()), Message::text);
-                    if let Err(ended) = self.send(nudge).await { return ended }
-                }
+                () = shutdown.cancelled() => return Ended::Shutdown,
+                _ = pace.tick(), if !self.outbox.is_empty() => self.send_next().await,
+                _ = tick.tick() => self.check(context).await,
+                message = self.socket.next() => self.read(message, context).await,
+            };
+            if let Err(ended) = result {
+                return ended;
             }
         }
     }
 
     pub(crate) fn id(&self) -> ConnectionId {
-        self.id
+        self.intake.id()
     }
 
     /// Whether it ever carried all that was asked for.
-    pub(crate) fn was_live(&self) -> bool {
-        self.live
+    pub(crate) fn was_settled(&self) -> bool {
+        self.settled
     }
 
-    /// Handles what was read; `Some` if the connection ended with it.
-    async fn take(&mut self, message: Option<Result<Message, tungstenite::Error>>, feed: &Feed) -> Option<Ended> {
+    /// Handles what was read, and what can be read without waiting.
+    async fn read(
+        &mut self,
+        first: Option<Result<Message, tungstenite::Error>>,
+        context: &Context,
+    ) -> Result<(), Ended> {
+        let mut next = Some(first);
+        let mut result = Ok(());
+        while let Some(message) = next.take() {
+            result = self.take(message, context);
+            if result.is_err() || self.intake.is_full() {
+                break;
+            }
+            next = self.socket.next().now_or_never();
+        }
+        self.hand_over(context).await;
+        result?;
+        self.act(context)
+    }
+
+    /// Understands what was read.
+    fn take(&mut self, message: Option<Result<Message, tungstenite::Error>>, context: &Context) -> Result<(), Ended> {
+        let arrival = self.arrivals.newest();
+        if !context.venue.facts().has_heartbeats || matches!(message, Some(Ok(Message::Text(_)))) {
+            self.heard = arrival;
+            self.nudged = false;
+        }
         match message {
-            Some(Ok(Message::Text(text))) => self.decode(&text, feed).await,
-            Some(Ok(Message::Binary(_))) => Some(Ended::BadFrame("binary")),
+            Some(Ok(Message::Text(text))) => self.decode(&text, arrival, context),
+            Some(Ok(Message::Binary(_))) => return Err(Ended::BadFrame("binary")),
             // The library answers pings by itself, and completes a close.
-            Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => None,
-            Some(Ok(Message::Close(frame))) => Some(Ended::ClosedByVenue(
-                frame.map_or_else(|| "no reason given".to_owned(), |frame| format!("{} {}", frame.code, frame.reason)),
-            )),
-            Some(Err(error)) => Some(Ended::Broken(error.to_string())),
-            None => Some(Ended::ClosedByVenue("end of stream".to_owned())),
+            Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => {}
+            Some(Ok(Message::Close(frame))) => {
+                return Err(Ended::ClosedByVenue(frame.map_or_else(
+                    || "no reason given".to_owned(),
+                    |frame| format!("{} {}", frame.code, frame.reason),
+                )));
+            }
+            Some(Err(error)) => return Err(Ended::Broken(error.to_string())),
+            None => return Err(Ended::ClosedByVenue("end of stream".to_owned())),
         }
+        Ok(())
     }
 
-    async fn decode(&mut self, text: &str, feed: &Feed) -> Option<Ended> {
-        let receive_ns = feed.clock.now_ns();
-        // Nearly every frame has one fact.
-        let mut facts: Vec<Received> = Vec::with_capacity(1);
-        let mut announced = false;
-        let Connection { session, unanswered, refused, any_acknowledged, .. } = self;
-        let result = session.decode(text, &mut |event| match event {
-            Event::Subscribed { symbol, stream } => {
-                *any_acknowledged = true;
-                let subscription = Subscription { symbol: symbol.to_owned(), stream };
-                unanswered.remove(&subscription);
-                refused.remove(&subscription);
-            }
-            Event::Rejected { symbol, reason, .. } => {
-                feed.metrics.error(ErrorType::Subscribe);
-                warn!(symbol, reason, "the venue refused a subscription");
-                let all = std::mem::take(unanswered);
-                let (of_symbol, others): (BTreeSet<_>, _) =
-                    all.into_iter().partition(|asked| Some(asked.symbol.as_str()) == symbol);
-                refused.extend(of_symbol);
-                *unanswered = others;
-            }
-            Event::Notice(notice) => {
-                info!(?notice, "the venue says");
-                announced |= matches!(notice, Notice::Reconnect { .. });
-            }
-            // Gap detection by these comes with backfill.
-            Event::LastTrade { .. } | Event::SocketSequence(_) => {}
-            // What to do about these comes with the venues and streams that need it.
-            Event::Unsubscribed { .. }
-            | Event::Alive { .. }
-            | Event::Broken { .. }
-            | Event::Renumbered { .. }
-            | Event::ServerTime(_) => {}
-            Event::Trade(_) | Event::Quote(_) => facts.extend(to_received(&event, receive_ns, feed)),
-        });
+    fn decode(&mut self, text: &str, arrival: Arrival, context: &Context) {
+        let Connection { session, intake, .. } = self;
+        let result = session.decode(text, &mut |event| intake.event(&event, arrival, context));
+        // Another type of message brings nothing that could be missing.
+        let understood = result.as_ref().err().is_none_or(|error| error.reason() == "unknown_type");
+        intake.frame_ends(understood, arrival, context);
         match result {
-            Ok(kind) => feed.metrics.message(kind),
+            Ok(kind) => context.metrics.message(kind),
             Err(error) => {
-                feed.metrics.parse_errors.inc();
-                feed.metrics.error(ErrorType::Decode);
-                self.log_undecodable(error.reason(), &error, text);
+                context.metrics.parse_errors.inc();
+                context.metrics.error(ErrorType::Decode);
+                self.log_undecodable(&error, text);
             }
         }
-        if !facts.is_empty() {
-            feed.queue.send(Batch::new(self.id, facts)).await;
-        }
-        if !self.live && self.unanswered.is_empty() && self.any_acknowledged {
-            self.live = true;
-            feed.status.live();
-            info!(subscriptions = feed.subscriptions.len(), "subscribed");
-        }
-        announced.then_some(Ended::Announced)
     }
 
-    fn log_undecodable(&mut self, reason: &'static str, error: &exchange_protocol::DecodeError, text: &str) {
-        let now = Instant::now();
+    fn log_undecodable(&mut self, error: &exchange_protocol::DecodeError, text: &str) {
+        let (now, reason) = (Instant::now(), error.reason());
         if self.logged.get(reason).is_none_or(|last| now.duration_since(*last) >= LOG_INTERVAL) {
             self.logged.insert(reason, now);
             let frame: String = text.chars().take(LOGGED_FRAME).collect();
@@ -269,17 +228,96 @@ impl Connection {
         }
     }
 
-    /// Asks again for what is not subscribed, each alone, so that one bad symbol does not take others with it.
-    fn ask_again(&mut self, feed: &Feed) {
-        if !self.unanswered.is_empty() {
-            feed.metrics.error(ErrorType::SubscribeTimeout);
-            let missing: Vec<_> = self.unanswered.iter().take(10).collect();
-            warn!(count = self.unanswered.len(), ?missing, "the venue has not answered these subscriptions");
+    /// Brings what came to the recorder. While its queue is full nothing is read, which is no silence of the venue.
+    async fn hand_over(&mut self, context: &Context) {
+        let mut begun = None;
+        for batch in self.intake.batches() {
+            begun.get_or_insert_with(Instant::now);
+            context.queue.send(batch).await;
         }
-        if self.outbox.is_empty() {
-            for missing in self.unanswered.iter().chain(&self.refused) {
-                self.outbox.extend(self.session.subscribe(std::slice::from_ref(missing)));
+        if let Some(waited) = begun.map(|begun| begun.elapsed()).filter(|waited| *waited >= HELD_UP) {
+            self.intake.table.held_up(waited);
+            self.heard.at += waited;
+        }
+    }
+
+    /// What time brings: subscriptions that are due, and silence.
+    async fn check(&mut self, context: &Context) -> Result<(), Ended> {
+        let now = Arrival { at: Instant::now(), receive_ns: context.clock.now_ns() };
+        self.intake.check(now, context);
+        self.hand_over(context).await;
+        self.act(context)?;
+        let silence = now.at.saturating_duration_since(self.heard.at);
+        if silence >= context.silence_limit {
+            return Err(Ended::Silent(context.silence_limit));
+        }
+        if silence >= context.keepalive_after && !self.nudged {
+            // A quiet market and a dead socket look alike until the venue is made to answer.
+            self.nudged = true;
+            let nudge = self.session.keepalive().map_or_else(|| Message::Ping(Vec::new().into()), Message::text);
+            self.send(nudge).await?;
+        }
+        Ok(())
+    }
+
+    /// Does what the subscriptions need.
+    fn act(&mut self, context: &Context) -> Result<(), Ended> {
+        let mut unanswered = Vec::new();
+        for effect in self.intake.todo() {
+            match effect {
+                Effect::Ask(keys) => self.ask(&keys, context),
+                Effect::End(key) => self.unsubscribe(key, context),
+                Effect::Replace => return Err(Ended::Useless),
+                Effect::Unanswered(key) => unanswered.extend(self.intake.table.wanted(key)),
+                Effect::Live(_) | Effect::Lost { .. } | Effect::Refused(_) => {}
             }
+        }
+        if !unanswered.is_empty() {
+            context.metrics.error(ErrorType::SubscribeTimeout);
+            let some: Vec<_> = unanswered.iter().map(|wanted| &wanted.subscription).take(10).collect();
+            warn!(count = unanswered.len(), ?some, "the venue has not answered these subscriptions");
+        }
+        if !self.settled && self.intake.table.is_settled() {
+            self.settled = true;
+            info!("subscribed");
+        }
+        if let Some(Notice::Reconnect { .. }) = self.intake.notice() {
+            return Err(Ended::Announced);
+        }
+        Ok(())
+    }
+
+    fn ask(&mut self, keys: &[Key], context: &Context) {
+        let wanted: Vec<Subscription> =
+            keys.iter().filter_map(|key| Some(self.intake.table.wanted(*key)?.subscription)).collect();
+        let frames = self.session.subscribe(&wanted);
+        self.post(frames, keys, context);
+    }
+
+    fn unsubscribe(&mut self, key: Key, context: &Context) {
+        let Some(wanted) = self.intake.table.wanted(key) else { return };
+        let frames = self.session.unsubscribe(&[wanted.subscription]);
+        if frames.is_empty() {
+            self.intake.table.nothing_to_end(key);
+        } else {
+            self.post(frames, &[key], context);
+        }
+    }
+
+    /// Queues frames; what they are about is answered only after their turn.
+    fn post(&mut self, frames: Vec<String>, keys: &[Key], context: &Context) {
+        self.outbox.extend(frames);
+        let waiting = u32::try_from(self.outbox.len()).unwrap_or(u32::MAX);
+        let delay = Duration::from_secs(1).saturating_mul(waiting) / context.venue.facts().frames_per_second.max(1);
+        for key in keys {
+            self.intake.table.delayed(*key, delay);
+        }
+    }
+
+    async fn send_next(&mut self) -> Result<(), Ended> {
+        match self.outbox.pop_front() {
+            Some(frame) => self.send(Message::text(frame)).await,
+            None => Ok(()),
         }
     }
 
@@ -299,18 +337,8 @@ impl Connection {
     }
 }
 
-/// What is to be recorded of an event; none if its symbol was not asked for.
-fn to_received(event: &Event<'_>, receive_ns: u64, feed: &Feed) -> Option<Received> {
-    let (name, fact, inexact) = received::to_record(event)?;
-    let Some((symbol, of_symbol)) = feed.by_name.get(name).and_then(|index| Some((*index, feed.symbols.get(*index)?)))
-    else {
-        feed.metrics.error(ErrorType::UnknownSymbol);
-        debug!(name, "a message of a symbol that was not asked for");
-        return None;
-    };
-    of_symbol.heard(receive_ns);
-    if inexact > 0 {
-        feed.metrics.inexact.add(inexact);
-    }
-    Some(Received { symbol, receive_ns, fact })
+fn interval(period: Duration) -> Interval {
+    let mut interval = tokio::time::interval(period.max(Duration::from_millis(10)));
+    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    interval
 }

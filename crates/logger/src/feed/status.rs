@@ -1,49 +1,72 @@
-//! Which connections carry their subscriptions, and so which venues are connected.
+//! Which streams are carried by any connection, and so which venues are connected.
 
 use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
+    collections::{BTreeMap, HashMap},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
+use column_store::Stream as Recorded;
 use metrics_server::{Component, Handle, IntGauge};
 
-use crate::metrics::Metrics;
+use crate::{
+    metrics::Metrics,
+    received::{ConnectionId, SymbolIndex},
+};
 
 /// All venues of this run: sets `gpu_charts_exchange_connection_status` and the readiness of the feeds.
 pub(crate) struct Venues {
     health: Component,
+    newest_connection: AtomicU64,
     venues: Mutex<BTreeMap<&'static str, Venue>>,
 }
 
 struct Venue {
     gauge: Handle<IntGauge>,
-    /// Whether each of its feeds is live.
-    feeds: Vec<bool>,
+    streams: HashMap<(SymbolIndex, Recorded), Carried>,
+    /// Streams that any connection carries.
+    carried: usize,
+    /// Streams that none carries though the venue does not refuse them.
+    missing: usize,
 }
 
-/// One feed's part in its venue's status.
-pub(crate) struct FeedStatus {
+#[derive(Clone, Copy, Default)]
+struct Carried {
+    /// Connections that carry it now: a spare or a replacement is one more.
+    connections: u32,
+    refused: bool,
+}
+
+/// One venue's part of it.
+#[derive(Clone)]
+pub(crate) struct VenueStatus {
     venues: Arc<Venues>,
     exchange: &'static str,
-    index: usize,
 }
 
 impl Venues {
     pub(crate) fn new(metrics: &Metrics, health: Component) -> Arc<Venues> {
-        let venue = |gauge: &Handle<IntGauge>| Venue { gauge: gauge.clone(), feeds: Vec::new() };
+        let venue =
+            |gauge: &Handle<IntGauge>| Venue { gauge: gauge.clone(), streams: HashMap::new(), carried: 0, missing: 0 };
         let venues = metrics.venues.iter().map(|metrics| (metrics.exchange, venue(&metrics.connected))).collect();
         health.not_ready("no venue is subscribed yet");
-        Arc::new(Venues { health, venues: Mutex::new(venues) })
+        Arc::new(Venues { health, newest_connection: AtomicU64::new(0), venues: Mutex::new(venues) })
     }
 
-    /// A new feed of a venue, not live yet.
-    pub(crate) fn feed(self: &Arc<Venues>, exchange: &'static str) -> FeedStatus {
+    /// The status of one venue, whose streams these are.
+    pub(crate) fn venue(
+        self: &Arc<Venues>,
+        exchange: &'static str,
+        streams: impl Iterator<Item = (SymbolIndex, Recorded)>,
+    ) -> VenueStatus {
         let mut venues = self.venues.lock().unwrap_or_else(PoisonError::into_inner);
-        let index = venues.get_mut(exchange).map_or(0, |venue| {
-            venue.feeds.push(false);
-            venue.feeds.len() - 1
-        });
-        FeedStatus { venues: Arc::clone(self), exchange, index }
+        if let Some(venue) = venues.get_mut(exchange) {
+            venue.streams.extend(streams.map(|stream| (stream, Carried::default())));
+            venue.missing = venue.streams.len();
+        }
+        VenueStatus { venues: Arc::clone(self), exchange }
     }
 
     /// The feeds end because they were asked to.
@@ -51,13 +74,28 @@ impl Venues {
         self.health.finish();
     }
 
-    fn set(&self, exchange: &str, index: usize, live: bool) {
+    /// A name for a connection that no other one has, however close together two are opened.
+    pub(crate) fn name_connection(&self, opened_ns: u64) -> ConnectionId {
+        let after = |newest: u64| Some(opened_ns.max(newest + 1));
+        let newest = self.newest_connection.fetch_update(Ordering::Relaxed, Ordering::Relaxed, after);
+        ConnectionId(after(newest.unwrap_or_default()).unwrap_or(opened_ns))
+    }
+
+    fn change(&self, exchange: &str, stream: (SymbolIndex, Recorded), change: impl FnOnce(&mut Carried)) {
         let mut venues = self.venues.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(venue) = venues.get_mut(exchange) else { return };
-        if let Some(feed) = venue.feeds.get_mut(index) {
-            *feed = live;
+        let Some(carried) = venue.streams.get_mut(&stream) else { return };
+        let is_missing = |carried: &Carried| usize::from(carried.connections == 0 && !carried.refused);
+        let is_carried = |carried: &Carried| usize::from(carried.connections > 0);
+        let before = *carried;
+        change(carried);
+        venue.missing = venue.missing + is_missing(carried) - is_missing(&before);
+        venue.carried = venue.carried + is_carried(carried) - is_carried(&before);
+        let connected = i64::from(venue.missing == 0 && venue.carried > 0);
+        if venue.gauge.get() == connected {
+            return;
         }
-        venue.gauge.set(i64::from(venue.feeds.iter().all(|live| *live)));
+        venue.gauge.set(connected);
         if venues.values().any(|venue| venue.gauge.get() == 1) {
             self.health.ready();
         } else {
@@ -66,14 +104,25 @@ impl Venues {
     }
 }
 
-impl FeedStatus {
-    /// All that the feed subscribed to is acknowledged.
-    pub(crate) fn live(&self) {
-        self.venues.set(self.exchange, self.index, true);
+impl VenueStatus {
+    /// One more connection carries the stream, or one less.
+    pub(crate) fn carried(&self, symbol: SymbolIndex, stream: Recorded, is_carried: bool) {
+        self.venues.change(self.exchange, (symbol, stream), |carried| {
+            if is_carried {
+                carried.connections += 1;
+                carried.refused = false;
+            } else {
+                carried.connections = carried.connections.saturating_sub(1);
+            }
+        });
     }
 
-    /// The connection is gone.
-    pub(crate) fn lost(&self) {
-        self.venues.set(self.exchange, self.index, false);
+    /// The venue refuses the stream: nobody waits for it.
+    pub(crate) fn refused(&self, symbol: SymbolIndex, stream: Recorded) {
+        self.venues.change(self.exchange, (symbol, stream), |carried| carried.refused = true);
+    }
+
+    pub(crate) fn name_connection(&self, opened_ns: u64) -> ConnectionId {
+        self.venues.name_connection(opened_ns)
     }
 }

@@ -1,22 +1,49 @@
 //! Which rows facts make, and which series they move.
 
+use std::collections::HashSet;
+
+use column_store::{Gap, GapState};
 use metrics_server::{Exposition, Registry};
 
 use super::*;
 use crate::{
     clock::Clock,
-    config::Config,
+    config::{Completeness, Config},
     metrics::{DropReason, Metrics},
+    received::LostWhy,
     symbols::Symbols,
+    trade_ids::TradeIds,
 };
 
 const NOW: u64 = 1_794_960_000_000_000_000;
+const S: u64 = 1_000_000_000;
+const A: ConnectionId = ConnectionId(1);
+const B: ConnectionId = ConnectionId(2);
 
 /// One symbol's market with live series.
 struct Bench {
     market: Market,
+    now_ns: u64,
+    questions: u64,
+    provability: Provability,
     metrics: Metrics,
     exposition: Exposition,
+}
+
+/// The rows that a fact made, and what else it asked for.
+#[derive(Debug, Default)]
+struct Rows {
+    md: Option<MdRow>,
+    trade: Option<TradeRow>,
+    gaps: Vec<Gap>,
+}
+
+struct NoFiles;
+
+impl Files for NoFiles {
+    fn known(&self, _: &HashSet<u64>, _: u64) -> Option<HashSet<u64>> {
+        Some(HashSet::new())
+    }
 }
 
 impl Bench {
@@ -27,19 +54,73 @@ impl Bench {
         let mut registry = Registry::default();
         let symbols = Symbols::new(&config.exchanges, 10, Clock::system());
         let metrics = Metrics::register(&mut registry, &symbols).unwrap();
-        Bench { market: Market::new(id_rule, true, ids), metrics, exposition: Exposition::new(registry) }
+        let provability = Provability::new("coinbase", metrics.venues[0].completeness.provable.clone());
+        let market = Market::new(id_rule, true);
+        let exposition = Exposition::new(registry);
+        let mut bench = Bench { market, now_ns: NOW, questions: 0, provability, metrics, exposition };
+        if let Some(last) = ids.last() {
+            let ids = TradeIds::resume(ids[0], Some(*last), []);
+            bench.with(|market, context| market.trades.resume_ids(ids, Vec::new(), NOW - S, context));
+        }
+        bench
+    }
+
+    fn with(&mut self, act: impl FnOnce(&mut Market, &mut Context<'_>)) -> Rows {
+        let mut out = Vec::new();
+        let mut context = Context {
+            now_ns: self.now_ns,
+            symbol: 0,
+            rules: &Rules::new(&Completeness::default(), 100_000.0, false),
+            venue: &self.metrics.venues[0],
+            metrics: &self.metrics.symbols[0],
+            provability: &mut self.provability,
+            questions: &mut self.questions,
+            files: &NoFiles,
+            out: &mut out,
+        };
+        act(&mut self.market, &mut context);
+        let mut rows = Rows::default();
+        for effect in out {
+            match effect {
+                Effect::Md(row) => rows.md = Some(row),
+                Effect::Trade(row, _) => rows.trade = Some(row),
+                Effect::Gap(gap) => rows.gaps.push(gap),
+                Effect::Cover(..) | Effect::Ask(_) | Effect::Suspect(_) => {}
+            }
+        }
+        rows
+    }
+
+    fn fact(&mut self, connection: ConnectionId, fact: Fact) -> Rows {
+        let received = Received { symbol: 0, receive_ns: self.now_ns, fact };
+        self.with(|market, context| market.take(connection, None, &received, context))
     }
 
     fn trade(&mut self, trade: TradeFact) -> Rows {
-        self.market.trade(&trade, NOW, 100_000.0, &self.metrics.venues[0], &self.metrics.symbols[0])
+        self.fact(A, Fact::Trade(trade))
     }
 
     fn quote(&mut self, quote: QuoteFact) -> Rows {
-        self.market.quote(&quote, NOW, &self.metrics.venues[0], &self.metrics.symbols[0])
+        self.fact(A, Fact::Quote(quote))
     }
 
+    /// The connection ends, and another takes its place.
     fn disconnected(&mut self) {
-        self.market.disconnected(&self.metrics.symbols[0]);
+        for stream in [Stream::Trades, Stream::Quotes] {
+            self.lost(A, stream);
+        }
+        for stream in [Stream::Trades, Stream::Quotes] {
+            self.fact(A, Fact::Live(stream));
+        }
+    }
+
+    fn lost(&mut self, connection: ConnectionId, stream: Stream) -> Rows {
+        self.fact(connection, Fact::Lost { stream, why: LostWhy::Disconnected, proven_ns: self.now_ns })
+    }
+
+    fn refresh(&mut self, now_ns: u64) {
+        self.now_ns = now_ns;
+        self.with(|market, context| market.refresh(context));
     }
 
     /// The value of a series, as text; empty if it is not there.
@@ -185,7 +266,7 @@ fn values_are_counted() {
     let mut large = trade(2);
     (large.price, large.size, large.taker) = (110.0, 1_000.0, Side::Buy);
     bench.trade(large);
-    bench.market.refresh(NOW, &bench.metrics.symbols[0]);
+    bench.refresh(NOW);
     for (series, expected) in [
         (r#"gpu_charts_trades_processed_total{exchange="coinbase",symbol="BTC-USD"}"#, "2"),
         (r#"gpu_charts_trade_volume_total{exchange="coinbase",symbol="BTC-USD",side="sell"}"#, "200"),
@@ -201,7 +282,7 @@ fn values_are_counted() {
     assert!((bench.value(vwap).parse::<f64>().unwrap() - average).abs() < 1e-9);
     let deviation = bench.value(&vwap.replace("price", "deviation")).parse::<f64>().unwrap();
     assert!((deviation - (110.0 - average) / average).abs() < 1e-12);
-    bench.market.refresh(NOW + 300_000_000_000, &bench.metrics.symbols[0]);
+    bench.refresh(NOW + 300 * S);
     assert_eq!(bench.value(vwap), "", "an average of nothing is not shown");
 }
 
@@ -227,4 +308,92 @@ fn symbols_beyond_the_limit_share_their_series() {
     let text = Exposition::new(registry).encode().unwrap();
     let series = r#"gpu_charts_trades_processed_total{exchange="coinbase",symbol="other"} 2"#;
     assert!(text.contains(series), "{text}");
+}
+
+/// Of several connections the one that has carried the stream longest counts; when it is lost, the next takes over with what
+/// it told last.
+#[test]
+fn quotes_are_the_primary_connections() {
+    let mut bench = Bench::new(IdRule::Contiguous, vec![]);
+    bench.fact(A, Fact::Live(Stream::Quotes));
+    bench.fact(B, Fact::Live(Stream::Quotes));
+    assert!(bench.fact(B, Fact::Quote(quote(0, 90.0, 101.0))).md.is_none());
+    assert_eq!(bench.fact(A, Fact::Quote(quote(0, 99.0, 101.0))).md.unwrap().kind, MdKind::Snapshot);
+    assert!(bench.fact(B, Fact::Quote(quote(0, 98.0, 101.0))).md.is_none(), "B is the second");
+    let rows = bench.lost(A, Stream::Quotes);
+    let md = rows.md.unwrap();
+    assert_eq!((md.kind, md.best_bid), (MdKind::Quote, 98.0), "what B told last");
+    assert!(rows.gaps.is_empty(), "a connection is left");
+    assert!(bench.fact(A, Fact::Quote(quote(0, 97.0, 101.0))).md.is_none(), "A was lost");
+    assert!(bench.fact(B, Fact::Quote(quote(0, 97.0, 101.0))).md.is_some());
+
+    bench.now_ns += 5 * S;
+    let gaps = bench.lost(B, Stream::Quotes).gaps;
+    assert_eq!((gaps.len(), gaps[0].state, gaps[0].from_ns), (1, GapState::Open, NOW + 5 * S));
+    assert!(bench.fact(B, Fact::Trade(trade(1))).md.is_none(), "the quote is not known");
+    bench.now_ns += S;
+    bench.fact(A, Fact::Live(Stream::Quotes));
+    assert!(bench.fact(A, Fact::Quote(quote(0, f64::NAN, 101.0))).gaps.is_empty());
+    let gaps = bench.fact(A, Fact::Quote(quote(0, 97.0, 101.0))).gaps;
+    assert_eq!((gaps.len(), gaps[0].state, gaps[0].to_ns), (1, GapState::Lost, NOW + 6 * S));
+    assert_eq!((gaps[0].reason.as_str(), gaps[0].missing), ("disconnected", None));
+}
+
+#[test]
+fn update_ids_make_one_stream_of_several_connections() {
+    let mut bench = Bench::new(IdRule::Contiguous, vec![]);
+    bench.fact(A, Fact::Live(Stream::Quotes));
+    bench.fact(B, Fact::Live(Stream::Quotes));
+    assert!(bench.fact(A, Fact::Quote(quote(5, 99.0, 101.0))).md.is_some());
+    assert!(bench.fact(B, Fact::Quote(quote(5, 99.0, 101.0))).md.is_none());
+    assert!(bench.fact(B, Fact::Quote(quote(6, 98.0, 101.0))).md.is_some(), "whoever is first");
+    assert!(bench.fact(A, Fact::Quote(quote(6, 98.0, 101.0))).md.is_none());
+    let stale = r#"gpu_charts_exchange_errors_total{exchange="coinbase",error_type="stale_quote"}"#;
+    assert_eq!(bench.value(stale), "0", "that is how two connections are");
+    assert!(bench.lost(A, Stream::Quotes).md.is_none());
+    // The venue numbers anew: what another connection still brings of before is old.
+    bench.fact(A, Fact::Live(Stream::Quotes));
+    bench.fact(B, Fact::Renumbered);
+    assert!(bench.fact(B, Fact::Quote(quote(1, 97.0, 101.0))).md.is_some());
+    assert!(bench.fact(A, Fact::Quote(quote(7, 96.0, 101.0))).md.is_none());
+    assert!(bench.fact(B, Fact::Quote(quote(2, 96.5, 101.0))).md.is_some());
+    bench.fact(A, Fact::Renumbered);
+    assert!(bench.fact(A, Fact::Quote(quote(2, 96.5, 101.0))).md.is_none());
+    assert!(bench.fact(A, Fact::Quote(quote(3, 96.0, 101.0))).md.is_some());
+}
+
+#[test]
+fn ids_that_count_anew_lose_nothing() {
+    let mut bench = Bench::new(IdRule::Contiguous, vec![1, 9]);
+    bench.trade(trade(10));
+    assert!(bench.trade(trade(5)).trade.is_none(), "a repetition");
+    let mut anew = trade(5);
+    bench.now_ns += 60 * S;
+    anew.event_ns += 60 * S;
+    let rows = bench.trade(anew);
+    assert_eq!((rows.trade.unwrap().id, rows.gaps[0].state), (5, GapState::Lost));
+    assert!(bench.trade(anew).trade.is_none(), "now this one is a repetition");
+    let mut next = anew;
+    (next.id, next.first_id) = (6, 6);
+    let rows = bench.trade(next);
+    assert!(rows.trade.is_some() && rows.gaps.is_empty());
+}
+
+#[test]
+fn a_venue_that_breaks_its_rule_is_not_asked_any_more() {
+    let mut bench = Bench::new(IdRule::Contiguous, vec![]);
+    let provable = r#"gpu_charts_trade_ids_provable{exchange="coinbase"}"#;
+    for _ in 0..1_000 {
+        bench.provability.traded();
+    }
+    (0..19).for_each(|_| bench.provability.broke());
+    assert_eq!(bench.value(provable), "1", "too few to tell");
+    bench.provability.broke();
+    assert_eq!((bench.value(provable).as_str(), bench.provability.is_provable()), ("0", false));
+    bench.trade(trade(1));
+    assert_eq!(bench.trade(trade(5)).gaps[0].state, GapState::Lost, "counted and recorded, and not asked about");
+    for _ in 0..40_000 {
+        bench.provability.traded();
+    }
+    assert_eq!(bench.value(provable), "1", "it keeps to its rule again");
 }

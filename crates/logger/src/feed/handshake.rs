@@ -1,0 +1,72 @@
+//! TCP, TLS and the WebSocket handshake.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::net::TcpStream;
+use tokio_tungstenite::{
+    Connector, MaybeTlsStream, WebSocketStream, client_async_tls_with_config,
+    tungstenite::{self, client::IntoClientRequest as _, protocol::WebSocketConfig},
+};
+
+use super::arrival::{Arrivals, Noted};
+
+/// All three together.
+pub(crate) const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
+/// The largest message a venue sends: a snapshot of a large order book has a few MB.
+const MESSAGE_LIMIT: usize = 16 << 20;
+
+pub(crate) type Socket = WebSocketStream<MaybeTlsStream<Noted<TcpStream>>>;
+
+/// Why there is no connection.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NoConnection {
+    #[error("no handshake in {} s", HANDSHAKE_LIMIT.as_secs())]
+    Late,
+    #[error("{0}")]
+    Failed(String),
+    /// The venue says that it does not want to be asked now.
+    #[error("the venue answered with {status}{}", pause.map_or_else(String::new, |pause| format!(", try again in {} s", pause.as_secs())))]
+    Refused {
+        status: u16,
+        /// Its `Retry-After`.
+        pause: Option<Duration>,
+    },
+}
+
+/// Opens a connection.
+pub(crate) async fn connect(
+    url: &str,
+    connector: Option<Connector>,
+    arrivals: Arc<Arrivals>,
+) -> Result<Socket, NoConnection> {
+    match tokio::time::timeout(HANDSHAKE_LIMIT, handshake(url, connector, arrivals)).await {
+        Ok(Ok(socket)) => Ok(socket),
+        Ok(Err(tungstenite::Error::Http(response))) => {
+            let pause = response.headers().get(http::header::RETRY_AFTER);
+            let seconds = pause.and_then(|pause| pause.to_str().ok()?.trim().parse().ok());
+            Err(NoConnection::Refused { status: response.status().as_u16(), pause: seconds.map(Duration::from_secs) })
+        }
+        Ok(Err(error)) => Err(NoConnection::Failed(error.to_string())),
+        Err(_) => Err(NoConnection::Late),
+    }
+}
+
+async fn handshake(
+    url: &str,
+    connector: Option<Connector>,
+    arrivals: Arc<Arrivals>,
+) -> Result<Socket, tungstenite::Error> {
+    let request = url.into_client_request()?;
+    let uri = request.uri();
+    let no_host = || tungstenite::Error::Url(tungstenite::error::UrlError::NoHostName);
+    // Brackets of an IPv6 address belong to the URL alone.
+    let host = uri.host().ok_or_else(no_host)?.trim_start_matches('[').trim_end_matches(']');
+    let port = uri.port_u16().unwrap_or(if uri.scheme_str() == Some("wss") { 443 } else { 80 });
+    let socket = TcpStream::connect((host, port)).await?;
+    socket.set_nodelay(true)?;
+    let limits = WebSocketConfig::default().max_message_size(Some(MESSAGE_LIMIT)).max_frame_size(Some(MESSAGE_LIMIT));
+    let connector = connector.unwrap_or(Connector::Plain);
+    let noted = Noted::new(socket, arrivals);
+    let (socket, _) = client_async_tls_with_config(request, noted, Some(limits), Some(connector)).await?;
+    Ok(socket)
+}

@@ -1,0 +1,270 @@
+//! What a connection's events come to: facts for the recorder, in the order in which they arrived, and what is to be done.
+
+use column_store::Stream as Recorded;
+use exchange_protocol::{Event, IdRule, Notice};
+use tracing::{debug, info, warn};
+
+use super::{
+    Context,
+    arrival::Arrival,
+    subscriptions::{Data, Effect, Key, Subscriptions},
+};
+use crate::{
+    metrics::ErrorType,
+    received::{self, Batch, ConnectionId, Fact, LostWhy, Received, recorded},
+};
+
+/// Facts in a batch at most, give or take a frame.
+const BATCH: usize = 256;
+
+/// One connection's side of the recorder.
+pub(crate) struct Intake {
+    pub(crate) table: Subscriptions,
+    id: ConnectionId,
+    facts: Vec<Received>,
+    /// Batches that are complete.
+    ready: Vec<Batch>,
+    /// The newest frame's number, where the venue counts them; none was missing since the last jump.
+    sequence: Option<u64>,
+    /// When the frame before this one arrived.
+    previous: Arrival,
+    /// What the frame refused.
+    refused: Vec<Key>,
+    /// What the connection has to do.
+    todo: Vec<Effect>,
+    notice: Option<Notice>,
+}
+
+impl Intake {
+    pub(crate) fn new(table: Subscriptions, id: ConnectionId, opened: Arrival) -> Intake {
+        Intake {
+            table,
+            id,
+            facts: Vec::new(),
+            ready: Vec::new(),
+            sequence: None,
+            previous: opened,
+            refused: Vec::new(),
+            todo: Vec::new(),
+            notice: None,
+        }
+    }
+
+    pub(crate) fn id(&self) -> ConnectionId {
+        self.id
+    }
+
+    /// One thing that a frame says.
+    pub(crate) fn event(&mut self, event: &Event<'_>, arrival: Arrival, context: &Context) {
+        match event {
+            Event::Trade(trade) => {
+                let data = self.table.data(trade.symbol, Recorded::Trades, arrival);
+                // A trade is one, whatever is known of its stream.
+                self.keep(data, true, event, arrival, context);
+            }
+            Event::Quote(quote) => {
+                let data = self.table.data(quote.symbol, Recorded::Quotes, arrival);
+                self.keep(data, false, event, arrival, context);
+            }
+            Event::LastTrade { symbol, .. } => {
+                let data = self.table.alive(symbol, Recorded::Trades, arrival);
+                self.keep(data, false, event, arrival, context);
+            }
+            Event::Alive { symbol, stream } => {
+                let data = self.table.alive(symbol, recorded(*stream), arrival);
+                self.keep(data, false, event, arrival, context);
+            }
+            Event::Renumbered { symbol } => {
+                if let Some(wanted) = self.table.key(symbol, Recorded::Quotes).and_then(|key| self.table.wanted(key)) {
+                    self.fact(wanted.symbol, arrival, Fact::Renumbered);
+                }
+            }
+            Event::Subscribed { symbol, stream } => {
+                if let Some(key) = self.table.key(symbol, recorded(*stream)) {
+                    self.table.acknowledged(key, arrival);
+                }
+            }
+            Event::Unsubscribed { symbol, stream } => {
+                if let Some(key) = self.table.key(symbol, recorded(*stream)) {
+                    self.table.unsubscribed(key, arrival);
+                }
+            }
+            Event::Rejected { symbol, stream, reason } => {
+                context.metrics.error(ErrorType::Subscribe);
+                warn!(symbol, reason, "the venue refused a subscription");
+                let of_symbol = |stream| symbol.and_then(|symbol| self.table.key(symbol, stream));
+                match stream {
+                    Some(stream) => self.refused.extend(of_symbol(recorded(*stream))),
+                    None => self.refused.extend([Recorded::Trades, Recorded::Quotes].into_iter().filter_map(of_symbol)),
+                }
+            }
+            Event::Broken { symbol, stream, fault } => {
+                context.metrics.error(ErrorType::Book);
+                warn!(symbol, ?fault, "a kept book is wrong; it is subscribed to anew");
+                if let Some(key) = self.table.key(symbol, recorded(*stream)) {
+                    self.table.renew(key, LostWhy::Broken, arrival.at);
+                }
+            }
+            Event::ServerTime(_) => {}
+            Event::Notice(notice) => {
+                info!(?notice, "the venue says");
+                match notice {
+                    Notice::Reconnect { .. } => self.notice = Some(*notice),
+                    Notice::Maintenance => self.table.maintenance(arrival),
+                    Notice::MaintenanceOver => self.table.maintenance_over(arrival),
+                }
+            }
+            Event::SocketSequence(number) => self.number(*number, arrival),
+        }
+        self.settle(arrival, context);
+    }
+
+    /// The frame is read; `understood` if all of it was.
+    pub(crate) fn frame_ends(&mut self, understood: bool, arrival: Arrival, context: &Context) {
+        if !understood && context.venue.facts().trade_ids == IdRule::Unique {
+            // Its number may have been counted, and no id will tell what was in it.
+            self.missing(self.sequence, arrival);
+        }
+        if !self.refused.is_empty() {
+            let refused = std::mem::take(&mut self.refused);
+            self.table.refused(&refused, arrival.at);
+        }
+        self.previous = arrival;
+        self.settle(arrival, context);
+    }
+
+    /// What time brings.
+    pub(crate) fn check(&mut self, now: Arrival, context: &Context) {
+        self.table.check(now.at);
+        self.settle(now, context);
+    }
+
+    /// A stream is suspected to be dead.
+    pub(crate) fn suspect(&mut self, name: &str, stream: Recorded, now: Arrival, context: &Context) {
+        if let Some(key) = self.table.key(name, stream) {
+            self.table.renew(key, LostWhy::Dead, now.at);
+            self.settle(now, context);
+        }
+    }
+
+    /// The connection ended, and was last alive at `proven`: it carries nothing any more.
+    pub(crate) fn end(&mut self, proven: Arrival, context: &Context) {
+        let receive_ns = context.clock.now_ns();
+        for key in self.table.live().collect::<Vec<_>>() {
+            let Some(wanted) = self.table.wanted(key) else { continue };
+            let stream = recorded(wanted.subscription.stream);
+            let fact = Fact::Lost { stream, why: LostWhy::Disconnected, proven_ns: proven.receive_ns };
+            self.facts.push(Received { symbol: wanted.symbol, receive_ns, fact });
+            context.status.carried(wanted.symbol, stream, false);
+        }
+        self.complete();
+    }
+
+    /// Whether so much came that it should be handed over.
+    pub(crate) fn is_full(&self) -> bool {
+        self.facts.len() >= BATCH || !self.ready.is_empty()
+    }
+
+    /// All that came since the last time.
+    pub(crate) fn batches(&mut self) -> impl Iterator<Item = Batch> {
+        self.complete();
+        std::mem::take(&mut self.ready).into_iter()
+    }
+
+    /// What the connection has to do, in this order.
+    pub(crate) fn todo(&mut self) -> Vec<Effect> {
+        std::mem::take(&mut self.todo)
+    }
+
+    /// The announcement of an end that came since the last time.
+    pub(crate) fn notice(&mut self) -> Option<Notice> {
+        self.notice.take()
+    }
+
+    fn keep(&mut self, data: Data, in_any_case: bool, event: &Event<'_>, arrival: Arrival, context: &Context) {
+        if self.table.has_effects() {
+            self.settle(arrival, context);
+        }
+        let Some((name, fact, inexact)) = received::to_record(event) else { return };
+        let symbol = match data {
+            Data::Carried(symbol) => symbol,
+            Data::Uncarried(symbol) if in_any_case => symbol,
+            Data::Uncarried(_) => return,
+            Data::Unknown => {
+                // Heartbeats and the like of what is not wanted are no error.
+                if matches!(fact, Fact::Trade(_) | Fact::Quote(_)) {
+                    context.metrics.error(ErrorType::UnknownSymbol);
+                    debug!(name, "a message of a symbol that was not asked for");
+                }
+                return;
+            }
+        };
+        if matches!(fact, Fact::Trade(_) | Fact::Quote(_))
+            && let Some(symbol) = context.symbols.get(symbol)
+        {
+            symbol.heard(arrival.receive_ns);
+        }
+        if inexact > 0 {
+            context.metrics.inexact.add(inexact);
+        }
+        self.fact(symbol, arrival, fact);
+    }
+
+    fn fact(&mut self, symbol: received::SymbolIndex, arrival: Arrival, fact: Fact) {
+        self.facts.push(Received { symbol, receive_ns: arrival.receive_ns, fact });
+    }
+
+    /// The number of this frame. What came before a jump belongs into a batch of its own: its number is the old one.
+    fn number(&mut self, number: u64, arrival: Arrival) {
+        match self.sequence {
+            Some(last) if number != last + 1 => self.missing(Some(number), arrival),
+            _ => self.sequence = Some(number),
+        }
+    }
+
+    fn missing(&mut self, sequence: Option<u64>, arrival: Arrival) {
+        self.complete();
+        self.sequence = sequence;
+        self.table.frames_missing(self.previous.receive_ns, arrival.at);
+    }
+
+    fn complete(&mut self) {
+        if !self.facts.is_empty() {
+            let facts = std::mem::take(&mut self.facts);
+            self.ready.push(Batch { sequence: self.sequence, ..Batch::new(self.id, facts) });
+        }
+    }
+
+    /// Makes facts of what became of subscriptions, at their place among the others; the rest is for the connection.
+    fn settle(&mut self, arrival: Arrival, context: &Context) {
+        if !self.table.has_effects() {
+            return;
+        }
+        for effect in self.table.effects() {
+            match effect {
+                Effect::Live(key) => {
+                    let Some(wanted) = self.table.wanted(key) else { continue };
+                    let stream = recorded(wanted.subscription.stream);
+                    self.fact(wanted.symbol, arrival, Fact::Live(stream));
+                    context.status.carried(wanted.symbol, stream, true);
+                }
+                Effect::Lost { key, why, proven_ns } => {
+                    let Some(wanted) = self.table.wanted(key) else { continue };
+                    let stream = recorded(wanted.subscription.stream);
+                    if why == LostWhy::Dead {
+                        context.metrics.error(ErrorType::DeadSubscription);
+                        let symbol = wanted.subscription.symbol.as_str();
+                        warn!(symbol, ?stream, "a subscription is silent; it is subscribed to anew");
+                    }
+                    self.fact(wanted.symbol, arrival, Fact::Lost { stream, why, proven_ns });
+                    context.status.carried(wanted.symbol, stream, false);
+                }
+                Effect::Refused(key) => {
+                    let Some(wanted) = self.table.wanted(key) else { continue };
+                    context.status.refused(wanted.symbol, recorded(wanted.subscription.stream));
+                }
+                effect => self.todo.push(effect),
+            }
+        }
+    }
+}

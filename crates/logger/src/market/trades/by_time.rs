@@ -1,0 +1,191 @@
+//! Trades of a symbol whose ids do not tell what is missing: intervals in which no connection carried them.
+
+use std::collections::{HashSet, VecDeque};
+
+use column_store::{Gap, GapState, Stream};
+
+use super::asked::{Asked, Wanted, pause_ns};
+use crate::{
+    market::{Context, Effect},
+    received::{FillEnd, TradeFact},
+    trade_ids::{Looked, UniqueIds},
+};
+
+/// Intervals that may still be filled, of one symbol; the oldest beyond it stays in the record, for the next start.
+const INTERVALS: usize = 64;
+/// The times of a question reach this far beyond the interval, because clocks differ and messages take time, ns.
+const MARGIN_NS: u64 = 5 * 1_000_000_000;
+/// What a venue tells of an interval is taken for all there is no sooner than this after its end, ns.
+const SETTLED_NS: u64 = 10 * 1_000_000_000;
+
+/// What is known of the symbol's trades.
+#[derive(Debug, Default)]
+pub(crate) struct ByTime {
+    ids: UniqueIds,
+    intervals: VecDeque<Interval>,
+    /// Our clock when trades were last proven to come, ns; 0 if they never were.
+    proven_ns: u64,
+}
+
+#[derive(Debug)]
+struct Interval {
+    /// As it stands in the record.
+    record: Gap,
+    /// Whether trades come again: its end is known.
+    ended: bool,
+    /// When to ask next, ns.
+    next_ns: u64,
+    failures: u32,
+    /// Trades that REST brought for it.
+    brought: u64,
+    /// Whether live trades wait for it.
+    holds: bool,
+}
+
+impl Interval {
+    fn new(record: Gap, ended: bool) -> Interval {
+        Interval { record, ended, next_ns: 0, failures: 0, brought: 0, holds: false }
+    }
+}
+
+impl ByTime {
+    /// Goes on after files whose trades are proven up to `proven_ns`, with the intervals that are open in the record.
+    pub(crate) fn resume(&mut self, ids: UniqueIds, proven_ns: u64, open: Vec<Gap>, context: &mut Context<'_>) {
+        (self.ids, self.proven_ns) = (ids, proven_ns);
+        let is_last = |gap: &Gap| gap.to_ns >= proven_ns;
+        self.intervals = open.into_iter().map(|gap| Interval::new(gap.clone(), !is_last(&gap))).collect();
+        if proven_ns > 0 && self.intervals.iter().all(|interval| interval.ended) {
+            self.begin_interval("restart", context);
+        }
+    }
+
+    /// No connection carries the stream any more.
+    pub(crate) fn lost(&mut self, reason: &str, proven_ns: u64, context: &mut Context<'_>) {
+        self.proven_ns = self.proven_ns.max(proven_ns.min(context.now_ns));
+        if self.intervals.back().is_none_or(|interval| interval.ended) {
+            self.begin_interval(reason, context);
+        }
+    }
+
+    fn begin_interval(&mut self, reason: &str, context: &mut Context<'_>) {
+        context.metrics.gap(1);
+        let record = Gap::of_interval(Stream::Trades, self.proven_ns, self.proven_ns, reason);
+        context.out.push(Effect::Gap(record.clone()));
+        self.intervals.push_back(Interval::new(record, false));
+        if self.intervals.len() > INTERVALS {
+            self.intervals.pop_front();
+        }
+    }
+
+    /// A connection carries the stream again; `true` if live trades should wait for what was missed.
+    pub(crate) fn live(&mut self, receive_ns: u64, context: &mut Context<'_>) -> bool {
+        self.proven_ns = self.proven_ns.max(receive_ns);
+        let Some(interval) = self.intervals.back_mut().filter(|interval| !interval.ended) else { return false };
+        interval.ended = true;
+        interval.next_ns = context.now_ns;
+        interval.holds = context.asks();
+        interval.record.to_ns = receive_ns.max(interval.record.from_ns);
+        context.out.push(Effect::Gap(interval.record.clone()));
+        interval.holds
+    }
+
+    /// Whether the live trade is new.
+    pub(crate) fn observe(&mut self, trade: &TradeFact, receive_ns: u64, context: &Context<'_>) -> bool {
+        self.proven_ns = self.proven_ns.max(receive_ns);
+        if trade.id == 0 {
+            return true;
+        }
+        let is_new = match self.ids.look(trade.id) {
+            Looked::New => true,
+            Looked::Seen => false,
+            Looked::Unknown => {
+                let id = HashSet::from([trade.id]);
+                // What cannot be looked up is recorded rather than lost.
+                context.files.known(&id, trade.event_ns).is_none_or(|known| known.is_empty())
+            }
+        };
+        if is_new {
+            self.ids.insert(trade.id);
+        }
+        is_new
+    }
+
+    /// Hands over the trades that REST brought and that are new; `false` if the files could not be looked into.
+    pub(crate) fn fill<'t>(
+        &mut self,
+        trades: impl Iterator<Item = &'t TradeFact> + Clone,
+        context: &mut Context<'_>,
+        mut each: impl FnMut(&TradeFact, &mut Context<'_>),
+    ) -> bool {
+        let unknown = trades.clone().filter(|trade| self.ids.look(trade.id) == Looked::Unknown);
+        let since_ns = unknown.clone().map(|trade| trade.event_ns).min().unwrap_or(0);
+        let unknown: HashSet<u64> = unknown.map(|trade| trade.id).collect();
+        let known = if unknown.is_empty() { Some(HashSet::new()) } else { context.files.known(&unknown, since_ns) };
+        let Some(known) = known else { return false };
+        for trade in trades {
+            if trade.id == 0 || known.contains(&trade.id) || self.ids.look(trade.id) == Looked::Seen {
+                continue;
+            }
+            self.ids.insert(trade.id);
+            let of_interval = |interval: &&mut Interval| {
+                let (from, to) = (interval.record.from_ns, interval.record.to_ns);
+                (from.saturating_sub(MARGIN_NS)..=to.saturating_add(MARGIN_NS)).contains(&trade.event_ns)
+            };
+            if let Some(interval) = self.intervals.iter_mut().find(of_interval) {
+                interval.brought += 1;
+            }
+            each(trade, context);
+        }
+        true
+    }
+
+    pub(crate) fn wanted(&self, now_ns: u64) -> Option<Wanted> {
+        let due = self.intervals.iter().find(|interval| interval.ended && interval.next_ns <= now_ns)?;
+        let times = (due.record.from_ns.saturating_sub(MARGIN_NS), due.record.to_ns.saturating_add(MARGIN_NS));
+        Some(Wanted { ids: None, times })
+    }
+
+    /// The question came to its end.
+    pub(crate) fn answered(&mut self, asked: &Asked, end: FillEnd, context: &mut Context<'_>) {
+        let (from, to) = asked.wanted.times;
+        for interval in self.intervals.iter_mut().filter(|interval| interval.ended) {
+            let record = &interval.record;
+            if record.from_ns.saturating_sub(MARGIN_NS) < from || record.to_ns.saturating_add(MARGIN_NS) > to {
+                continue;
+            }
+            interval.holds = false;
+            let settled_ns = record.to_ns.saturating_add(SETTLED_NS);
+            match end {
+                FillEnd::Failed => {
+                    interval.failures = interval.failures.saturating_add(1);
+                    interval.next_ns = context.now_ns.saturating_add(pause_ns(interval.failures));
+                }
+                FillEnd::Answered if asked.at_ns < settled_ns => interval.next_ns = settled_ns,
+                FillEnd::Answered => {
+                    // One was counted when the interval began: how many it hid is known now.
+                    context.metrics.gap(interval.brought.saturating_sub(1));
+                    context.metrics.gap_filled(interval.brought.max(1));
+                    interval.record.state = GapState::Filled;
+                }
+                FillEnd::Unsupported => interval.record.state = GapState::Lost,
+            }
+        }
+        for interval in self.intervals.iter().filter(|interval| interval.record.state != GapState::Open) {
+            context.out.push(Effect::Gap(interval.record.clone()));
+        }
+        self.intervals.retain(|interval| interval.record.state == GapState::Open);
+    }
+
+    pub(crate) fn holds(&self) -> bool {
+        self.intervals.iter().any(|interval| interval.holds)
+    }
+
+    /// Nobody waits any longer.
+    pub(crate) fn release(&mut self) {
+        self.intervals.iter_mut().for_each(|interval| interval.holds = false);
+    }
+
+    pub(crate) fn open(&self) -> impl Iterator<Item = &Gap> {
+        self.intervals.iter().map(|interval| &interval.record)
+    }
+}
