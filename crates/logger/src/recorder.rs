@@ -55,6 +55,8 @@ pub(crate) struct Recorder {
     metrics: Arc<Metrics>,
     health: Component,
     started: Instant,
+    /// When the sync that is under way began.
+    sync_began: Option<Instant>,
     /// Why the last flush and the last sync failed.
     failures: [Option<String>; 2],
 }
@@ -95,6 +97,7 @@ impl Recorder {
             metrics,
             health,
             started: Instant::now(),
+            sync_began: None,
             failures: [None, None],
         })
     }
@@ -131,9 +134,10 @@ impl Recorder {
                 next_flush = now + self.recording.flush_interval;
             }
             if now >= next_sync {
-                self.sync_and_report();
+                self.begin_sync(now);
                 next_sync = now + self.recording.sync_interval;
             }
+            self.end_sync(now);
             if now >= next_refresh {
                 self.core.refresh(self.clock.now_ns());
                 next_refresh = now + REFRESH;
@@ -175,10 +179,25 @@ impl Recorder {
         self.report(FLUSH, "rows are kept in memory: a flush failed", result);
     }
 
-    fn sync_and_report(&mut self) {
-        let started = Instant::now();
-        let result = self.core.sync();
-        self.metrics.recorder.sync_seconds.observe(started.elapsed().as_secs_f64());
+    /// A sync takes long where there are many files, so rows are written on beside it.
+    fn begin_sync(&mut self, now: Instant) {
+        let began = self.core.begin_sync();
+        self.sync_began.get_or_insert(now);
+        if began.is_err() {
+            self.report_sync(now, began);
+        }
+    }
+
+    fn end_sync(&mut self, now: Instant) {
+        if let Some(result) = self.core.end_sync() {
+            self.report_sync(now, result);
+        }
+    }
+
+    fn report_sync(&mut self, now: Instant, result: Result<(), StoreError>) {
+        if let Some(began) = self.sync_began.take() {
+            self.metrics.recorder.sync_seconds.observe(now.saturating_duration_since(began).as_secs_f64());
+        }
         self.report(SYNC, "rows are not proven to be on disk: a sync failed", result);
         self.measure_disk();
     }

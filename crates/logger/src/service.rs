@@ -224,7 +224,10 @@ fn open_files(wanted: usize) -> usize {
     let allowed = limit.map(|limit| (limit / 2).max(limit.saturating_sub(OTHER_FILES)));
     let allowed = allowed.and_then(|allowed| usize::try_from(allowed).ok()).unwrap_or(usize::MAX);
     if allowed < wanted {
-        info!(wanted, allowed, "fewer column files are kept open than asked for: the process may not open more (ulimit -n)");
+        info!(
+            wanted,
+            allowed, "fewer column files are kept open than asked for: the process may not open more (ulimit -n)"
+        );
     }
     wanted.min(allowed)
 }

@@ -327,12 +327,17 @@ impl Core {
         }
     }
 
-    /// Makes what is flushed durable.
+    /// Begins to make what is flushed durable.
     ///
     /// # Errors
-    /// As [`Store::sync`].
-    pub(crate) fn sync(&mut self) -> Result<(), StoreError> {
-        self.store.sync()
+    /// As [`Store::begin_sync`].
+    pub(crate) fn begin_sync(&mut self) -> Result<(), StoreError> {
+        self.store.begin_sync()
+    }
+
+    /// How that went, once it is over.
+    pub(crate) fn end_sync(&mut self) -> Option<Result<(), StoreError>> {
+        self.store.end_sync()
     }
 
     /// Nothing more comes: no trade waits any longer. Flush and [`Core::finish`] are to follow.
