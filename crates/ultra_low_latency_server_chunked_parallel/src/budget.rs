@@ -8,6 +8,12 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError};
 /// What counts as no limit: no answer set ever comes near, and a semaphore can hold it.
 const UNLIMITED: u32 = 1 << 28;
 
+/// Column files that may be open: half of the files that the process may open, as for [`FileBudget`].
+pub(crate) fn column_files() -> usize {
+    let soft = getrlimit(Resource::Nofile).current;
+    soft.map_or(UNLIMITED as usize, |soft| usize::try_from(soft / 2).unwrap_or(UNLIMITED as usize)).max(1)
+}
+
 /// Half of the files that the process may open. The other half stays for connections, scrapes and listings, which must
 /// work also when slow clients hold many answers.
 #[derive(Clone, Debug)]

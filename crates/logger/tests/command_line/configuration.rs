@@ -1,22 +1,12 @@
-//! Exit codes and messages of the program: what is wrong, where, and what would be right.
-#![allow(clippy::unwrap_used, clippy::print_stdout)]
+//! Exit codes and messages of `run` and `check-config`.
 
-use std::{
-    fs,
-    process::{Command, Output},
-};
+use super::*;
 
 fn logger(args: &[&str], config: &str) -> Output {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("logger.yaml");
     fs::write(&file, config).unwrap();
-    Command::new(env!("CARGO_BIN_EXE_logger"))
-        .args(args)
-        .env_clear()
-        .env("LOGGER_CONFIG", &file)
-        .current_dir(directory.path())
-        .output()
-        .unwrap()
+    program().args(args).env("LOGGER_CONFIG", &file).current_dir(directory.path()).output().unwrap()
 }
 
 /// The configuration is refused with exit code 64, and the message has all of `parts`.
