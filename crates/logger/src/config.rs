@@ -246,7 +246,7 @@ impl Config {
                 flush_interval: file.flush_interval.unwrap_or(Duration::from_millis(500)),
                 sync_interval: file.sync_interval.unwrap_or(Duration::from_secs(4)),
                 memory_limit_bytes: file.memory_limit_bytes.unwrap_or(256 << 20),
-                open_files: file.open_files.unwrap_or(4_096),
+                open_files: file.open_files.unwrap_or(65_536),
                 large_trade: file.large_trade.unwrap_or(100_000.0),
                 keep_days: file.keep_days,
                 completeness: file.completeness.unwrap_or_default().or_default()?,
