@@ -132,12 +132,11 @@ impl Job {
 
 #[cfg(test)]
 mod tests {
-    use exchange_protocol::venue;
 
     use super::*;
 
     fn rest(exchange: &str) -> &'static dyn Rest {
-        venue(exchange).unwrap().rest()
+        exchange_protocol::venue(exchange).unwrap().rest()
     }
 
     fn job(exchange: &str, ids: Option<(u64, u64)>) -> Job {
