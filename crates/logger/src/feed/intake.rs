@@ -249,7 +249,9 @@ impl Intake {
 
     fn complete(&mut self) {
         if !self.facts.is_empty() {
-            let facts = std::mem::take(&mut self.facts);
+            // The next one is likely as long.
+            let next = Vec::with_capacity(self.facts.len());
+            let facts = std::mem::replace(&mut self.facts, next);
             self.ready.push(Batch { sequence: self.sequence, ..Batch::new(self.id, facts) });
         }
     }
