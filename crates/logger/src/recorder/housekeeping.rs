@@ -159,7 +159,9 @@ impl Housekeeping {
             Done::Draft(_, _, Ok(None)) => {}
             Done::Draft(id, day, Err(error)) => self.failed(&id, day, &error),
             Done::Use(Ok(usage)) => self.usage = usage,
-            Done::Days(Err(error)) | Done::Use(Err(error)) => warn!(%error, "the data directory cannot be looked through"),
+            Done::Days(Err(error)) | Done::Use(Err(error)) => {
+                warn!(%error, "the data directory cannot be looked through")
+            }
         }
     }
 

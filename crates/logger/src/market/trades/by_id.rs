@@ -149,7 +149,7 @@ impl ById {
                 if missing.iter().any(Option::is_some) && self.gaps.holds() {
                     hold.begin(context);
                 }
-                self.poll.heard(context.now_ns);
+                self.poll.heard(context.now_ns, context.rules.quiet_poll_ns);
                 Verdict::New
             }
         }
@@ -183,7 +183,7 @@ impl ById {
                 }
             }
             // It is known: nothing is missing.
-            Some(_) => self.poll.heard(context.now_ns),
+            Some(_) => self.poll.heard(context.now_ns, context.rules.quiet_poll_ns),
             None => {}
         }
     }

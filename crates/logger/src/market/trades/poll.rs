@@ -22,8 +22,11 @@ impl Poll {
     }
 
     /// A trade came, or the venue said that there was none: what is due after a reconnect is due all the same.
-    pub(crate) fn heard(&mut self, now_ns: u64) {
-        if let Some(next_ns) = &mut self.next_ns
+    pub(crate) fn heard(&mut self, now_ns: u64, quiet_poll_ns: u64) {
+        // The first trade of all: from now on silence can mean that something was missed.
+        if self.spacing_ns == 0 {
+            (self.next_ns, self.spacing_ns) = (Some(now_ns.saturating_add(quiet_poll_ns)), quiet_poll_ns);
+        } else if let Some(next_ns) = &mut self.next_ns
             && *next_ns > now_ns
             && self.failures == 0
         {

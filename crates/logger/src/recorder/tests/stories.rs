@@ -26,7 +26,10 @@ fn a_gap_is_on_record_before_the_rows_behind_it_and_these_wait_for_the_fill() {
     let question = world.question.clone().unwrap();
     assert_eq!(question.ids, Some((103, 104)));
     assert!(question.times.0 <= world.trades[&102] && question.times.1 >= world.trades[&105]);
-    assert_eq!((world.value("gpu_charts_data_gaps_total"), world.value("gpu_charts_data_gaps_filled_total")), (2.0, 0.0));
+    assert_eq!(
+        (world.value("gpu_charts_data_gaps_total"), world.value("gpu_charts_data_gaps_filled_total")),
+        (2.0, 0.0)
+    );
     world.flush();
     assert_eq!(world.ids(), [100, 101, 102], "105 and 106 wait");
     assert_eq!(states(&world), [(103, 104, GapState::Open)]);

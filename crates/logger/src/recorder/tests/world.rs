@@ -42,7 +42,10 @@ pub(super) enum Step {
     /// Another connection beside the one there is.
     Spare,
     /// The venue answers the question with so many trades at most.
-    Answer { trades: usize, ends: bool },
+    Answer {
+        trades: usize,
+        ends: bool,
+    },
     Fail,
     /// The venue's word on its last trade.
     Heartbeat,
