@@ -125,8 +125,8 @@ pub(crate) struct Metrics {
     /// By [`SymbolIndex`](crate::received::SymbolIndex).
     pub(crate) symbols: Vec<SymbolMetrics>,
     pub(crate) recorder: RecorderMetrics,
-    pub(crate) record: RecordMetrics,
     feeds: Vec<Arc<FeedMetrics>>,
+    pub(crate) record: RecordMetrics,
 }
 
 /// Series of one venue.

@@ -104,6 +104,7 @@ impl Service {
             venues: &venues,
             allowances: &allowances,
             suspicions: &suspicions,
+            captures: false,
         };
         for exchange in &exchanges {
             feeds.extend(Feed::of_exchange(exchange, &shared)?);
@@ -232,12 +233,19 @@ fn ended(part: &'static str, error: &JoinError) -> LoggerError {
     LoggerError::PartEnded { part, reason: error.to_string() }
 }
 
-/// Column files to keep open: half of what the process may open is left to connections and scrapes.
+/// Files that are left to connections, scrapes and the rest where the process may open many; else half of them are.
+const OTHER_FILES: u64 = 4_096;
+
+/// Column files to keep open.
 fn open_files(wanted: usize) -> usize {
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
-    let allowed = limit.and_then(|limit| usize::try_from(limit / 2).ok()).unwrap_or(usize::MAX);
+    let allowed = limit.map(|limit| (limit / 2).max(limit.saturating_sub(OTHER_FILES)));
+    let allowed = allowed.and_then(|allowed| usize::try_from(allowed).ok()).unwrap_or(usize::MAX);
     if allowed < wanted {
-        warn!(wanted, allowed, "open_files is more than half of what the process may open (ulimit -n); lowered");
+        info!(
+            wanted,
+            allowed, "fewer column files are kept open than asked for: the process may not open more (ulimit -n)"
+        );
     }
     wanted.min(allowed)
 }

@@ -85,12 +85,12 @@ impl Line {
     /// Runs until `shutdown`.
     pub(crate) async fn run(self, shutdown: CancellationToken) {
         let (name, path, spare) = (self.context.venue.facts().name, self.shard.path, self.spare);
-        Run::new(self, shutdown).instrument(info_span!("feed", exchange = name, path, spare)).await;
+        Run::until(self, shutdown).instrument(info_span!("feed", exchange = name, path, spare)).await;
     }
 }
 
 impl Run {
-    async fn new(line: Line, shutdown: CancellationToken) {
+    async fn until(line: Line, shutdown: CancellationToken) {
         let (reports, mut reported) = mpsc::unbounded_channel();
         let mut run = Run {
             line,
