@@ -294,6 +294,7 @@ impl ById {
                     self.poll.answered(!self.early.is_empty(), context.now_ns, context.rules.quiet_poll_ns);
                 }
                 FillEnd::Failed => self.poll.failed(context.now_ns),
+                // It stays asked: nothing would come of asking again.
                 FillEnd::Unsupported => {}
             }
         }
