@@ -12,9 +12,20 @@ use ultra_low_latency_server_chunked_parallel::{Config as ServerConfig, Limits, 
 /// The configuration by which a logger records all that a simulator has, with time limits that let a test see within seconds
 /// what takes minutes otherwise.
 pub fn brisk(simulator: &Simulator) -> String {
+    with_limits(
+        simulator,
+        "{hold: 3s, claim_grace: 200ms, quiet_poll: 1s, retries: [200ms, 500ms, 1s], seal_delay: 10m}",
+    )
+}
+
+/// As [`brisk`], where the clocks run a thousand times as fast and more: what the recorder counts on its clock is over as soon.
+pub fn brisk_and_fast(simulator: &Simulator) -> String {
+    with_limits(simulator, "{hold: 10s, claim_grace: 60s, quiet_poll: 6h, retries: [10m, 30m, 1h], seal_delay: 10m}")
+}
+
+fn with_limits(simulator: &Simulator, completeness: &str) -> String {
     let limits = "    timeouts: {acknowledge: 2s, silence: 3s, first_data: 3s, repeats: 3s}\n    ws_url:";
     let exchanges = simulator.logger_config().replace("    ws_url:", limits);
-    let completeness = "{hold: 3s, claim_grace: 200ms, quiet_poll: 1s, retries: [200ms, 500ms, 1s], seal_delay: 10m}";
     format!("flush_interval: 100ms\nsync_interval: 500ms\ncompleteness: {completeness}\n{exchanges}")
 }
 
