@@ -8,10 +8,22 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError};
 /// What counts as no limit: no answer set ever comes near, and a semaphore can hold it.
 const UNLIMITED: u32 = 1 << 28;
 
+/// Descriptors that are neither columns nor connections: listeners, pollers, scrapes, logs, listings.
+const OTHERS: usize = 20;
+
 /// Column files that may be open: half of the files that the process may open, as for [`FileBudget`].
 pub(crate) fn column_files() -> usize {
+    process_files() / 2
+}
+
+/// Connections that there are descriptors for, beside the column files.
+pub(crate) fn connections() -> usize {
+    process_files().saturating_sub(column_files() + OTHERS).max(1)
+}
+
+fn process_files() -> usize {
     let soft = getrlimit(Resource::Nofile).current;
-    soft.map_or(UNLIMITED as usize, |soft| usize::try_from(soft / 2).unwrap_or(UNLIMITED as usize)).max(1)
+    soft.map_or(UNLIMITED as usize, |soft| usize::try_from(soft).unwrap_or(UNLIMITED as usize)).max(2)
 }
 
 /// Half of the files that the process may open. The other half stays for connections, scrapes and listings, which must

@@ -9,8 +9,10 @@ mod data_answers;
 mod faults;
 mod lifecycle;
 mod metrics;
+mod protocols;
 mod running;
 mod symbols;
+mod wire;
 mod written;
 
 use std::time::{Duration, Instant};
