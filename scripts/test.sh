@@ -50,7 +50,7 @@ need_tools prometheus:prometheus promtool:prometheus prometheus-alertmanager:pro
   amtool:prometheus-alertmanager shellcheck:shellcheck jq:jq curl:curl docker-compose:docker-compose
 command -v cargo >/dev/null || die "cargo is needed: install Rust, see README.md"
 
-check_scripts() { shellcheck -x scripts/*.sh .ci/run; }
+check_scripts() { shellcheck -x scripts/*.sh examples/*.sh .ci/run; }
 
 check_prometheus() {
   promtool check config prometheus/prometheus.yml
@@ -109,6 +109,9 @@ if [[ ! $fast ]]; then
 fi
 step "build" cargo build --locked --workspace --all-targets
 step "tests" cargo test --locked --workspace
+step "OpenAPI document" scripts/check-openapi.sh
+step "examples" scripts/test-examples.sh
+step "page" scripts/chart-picture.sh "$STEP_DIR/chart.png"
 
 say "== all passed"
 step_summary

@@ -7,7 +7,7 @@ use logger::{Clock, LoggerError, Service, cli::RunArgs};
 use metrics_server::{MetricsArgs, Registry, SecuritySource};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use ultra_low_latency_server_chunked_parallel::{Config as ServerConfig, Limits, Server};
+use ultra_low_latency_server_chunked_parallel::{Config as ServerConfig, DataTls, Limits, Server};
 
 /// The configuration by which a logger records all that a simulator has, with time limits that let a test see within seconds
 /// what takes minutes otherwise.
@@ -81,7 +81,10 @@ impl DataServer {
     /// Starts a server on a data directory.
     pub async fn start(data: &Path) -> DataServer {
         let config = ServerConfig {
-            listen: "127.0.0.1:0".parse().unwrap(),
+            listen: vec!["127.0.0.1:0".parse().unwrap()],
+            tls: DataTls::Plain,
+            cors_origins: Vec::new(),
+            bearer_tokens_file: None,
             metrics_listen: vec!["127.0.0.1:0".parse().unwrap()],
             metrics_security: SecuritySource::default(),
             data_path: data.to_owned(),
@@ -90,7 +93,7 @@ impl DataServer {
             limits: Limits::default(),
         };
         let server = Server::bind(&config, Registry::default()).await.unwrap();
-        let (data, metrics) = (server.data_addr(), server.metrics_addrs()[0]);
+        let (data, metrics) = (server.data_addrs()[0], server.metrics_addrs()[0]);
         let shutdown = CancellationToken::new();
         let running = tokio::spawn(server.run(shutdown.clone()));
         DataServer { data, metrics, shutdown, running }
