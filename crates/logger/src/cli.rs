@@ -4,6 +4,7 @@ mod completions;
 mod migrate;
 mod progress;
 mod run;
+mod symbols;
 mod terminal;
 mod verify;
 
@@ -14,6 +15,7 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 pub use completions::CompletionsArgs;
 pub use migrate::MigrateArgs;
 pub use run::RunArgs;
+pub use symbols::SymbolsArgs;
 pub use verify::VerifyArgs;
 
 /// `EX_USAGE` of sysexits.h: bad arguments or configuration.
@@ -25,6 +27,7 @@ Examples:
   logger run --exchanges coinbase --data-path /var/lib/gpu-charts
   logger check-config --config logger.yaml       exit code 64 and the reason if it is wrong
   logger run --config logger.yaml --print-config the effective configuration, then exit
+  logger symbols kraken '*/USD'                  which symbols there are
   logger verify /var/lib/gpu-charts              0 missing, or what is wrong
   logger migrate /old/data /var/lib/gpu-charts   take over what the ancestor recorded
 
@@ -55,6 +58,9 @@ pub enum Command {
     /// Check the configuration and say what is wrong with it
     #[command(after_long_help = run::CHECK_EXAMPLES)]
     CheckConfig(RunArgs),
+    /// Print which symbols an exchange has
+    #[command(after_long_help = symbols::EXAMPLES)]
+    Symbols(SymbolsArgs),
     /// Prove that a data directory is whole, or say what is missing or damaged
     #[command(after_long_help = verify::EXAMPLES)]
     Verify(VerifyArgs),
@@ -99,6 +105,7 @@ pub fn execute(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         None => run::record(&cli.run),
         Some(Command::Run(args)) => run::record(&args),
         Some(Command::CheckConfig(args)) => run::check(&args),
+        Some(Command::Symbols(args)) => symbols::execute(args),
         Some(Command::Verify(args)) => verify::execute(&args),
         Some(Command::Migrate(args)) => migrate::execute(&args),
         Some(Command::Completions(args)) => completions::execute(&args, Cli::command()),

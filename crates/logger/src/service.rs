@@ -1,6 +1,6 @@
 //! Builds the logger's parts, runs them, and ends them in order: feeds, queue, recorder, endpoint.
 
-use std::{future::Future, net::SocketAddr, path::Path, sync::Arc, time::Duration};
+use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
 
 use column_store::{Options, Store};
 use metrics_server::{Endpoint, Exposition, Health, LandingPage, Registry, Security, build_info};
@@ -17,7 +17,7 @@ use crate::{
     config::{Config, Exchange},
     discovery::{Discovery, Pace},
     error::LoggerError,
-    feed::{Feed, Shared, Venues},
+    feed::{Feed, Shared, Suspicions, Venues},
     metrics::{Metrics, RestMetrics},
     queue,
     recorder::{Outlets, Parts, Recorder},
@@ -79,7 +79,8 @@ impl Service {
         let store = opening.await.map_err(|error| ended("recorder", &error))??;
 
         let mut exchanges = config.exchanges;
-        let interfaces = interfaces(&exchanges, &config.recording.data_path, &mut registry, clock)?;
+        let allowances = Allowances::open(&config.recording.data_path, clock);
+        let interfaces = interfaces(&exchanges, &allowances, &mut registry, clock)?;
         let (data_path, pace) = (&config.recording.data_path, Pace::every(config.listing_refresh));
         let discovery = Discovery::resolve(&mut exchanges, &interfaces, data_path, pace, clock).await?;
         let symbols = Arc::new(Symbols::new(&exchanges, config.symbol_label_limit, clock));
@@ -94,7 +95,17 @@ impl Service {
         let (sender, receiver) = queue::channel(config.queue_capacity);
         queue::register(&mut registry, &sender)?;
         let mut feeds = Vec::new();
-        let shared = Shared { symbols: &symbols, metrics: &metrics, queue: &sender, clock, venues: &venues };
+        let suspicions = Suspicions::default();
+        let shared = Shared {
+            symbols: &symbols,
+            metrics: &metrics,
+            queue: &sender,
+            clock,
+            venues: &venues,
+            allowances: &allowances,
+            suspicions: &suspicions,
+            captures: false,
+        };
         for exchange in &exchanges {
             feeds.extend(Feed::of_exchange(exchange, &shared)?);
         }
@@ -114,7 +125,7 @@ impl Service {
                 symbols: &symbols,
                 metrics,
                 health: component,
-                outlets: Outlets { questions: config.backfill.then_some(questions), suspicions: None },
+                outlets: Outlets { questions: config.backfill.then_some(questions), suspicions: Some(suspicions) },
             };
             Recorder::new(store, parts)
         });
@@ -204,14 +215,13 @@ impl Service {
 /// The REST interfaces of all exchanges, in their order.
 fn interfaces(
     exchanges: &[Exchange],
-    data_path: &Path,
+    allowances: &Arc<Allowances>,
     registry: &mut Registry,
     clock: Clock,
 ) -> Result<Vec<Arc<Interface>>, LoggerError> {
     let names: Vec<&'static str> = exchanges.iter().map(|exchange| exchange.venue.facts().name).collect();
     let metrics = RestMetrics::register(registry, &names)?;
-    let allowances = Allowances::open(data_path, clock);
-    let of_exchange = |(exchange, metrics)| Ok(Arc::new(Interface::new(exchange, &allowances, metrics, clock)?));
+    let of_exchange = |(exchange, metrics)| Ok(Arc::new(Interface::new(exchange, allowances, metrics, clock)?));
     exchanges.iter().zip(metrics).map(of_exchange).collect()
 }
 
@@ -223,12 +233,19 @@ fn ended(part: &'static str, error: &JoinError) -> LoggerError {
     LoggerError::PartEnded { part, reason: error.to_string() }
 }
 
-/// Column files to keep open: half of what the process may open is left to connections and scrapes.
+/// Files that are left to connections, scrapes and the rest where the process may open many; else half of them are.
+const OTHER_FILES: u64 = 4_096;
+
+/// Column files to keep open.
 fn open_files(wanted: usize) -> usize {
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
-    let allowed = limit.and_then(|limit| usize::try_from(limit / 2).ok()).unwrap_or(usize::MAX);
+    let allowed = limit.map(|limit| (limit / 2).max(limit.saturating_sub(OTHER_FILES)));
+    let allowed = allowed.and_then(|allowed| usize::try_from(allowed).ok()).unwrap_or(usize::MAX);
     if allowed < wanted {
-        warn!(wanted, allowed, "open_files is more than half of what the process may open (ulimit -n); lowered");
+        info!(
+            wanted,
+            allowed, "fewer column files are kept open than asked for: the process may not open more (ulimit -n)"
+        );
     }
     wanted.min(allowed)
 }

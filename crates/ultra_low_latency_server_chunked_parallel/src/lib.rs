@@ -15,6 +15,8 @@
 //! [`Server::bind`] opens the sockets and [`Server::run`] serves until it is told to stop; [`run`] does both.
 
 mod api;
+mod api_limits;
+mod api_metrics;
 mod budget;
 mod chunks;
 mod config;
@@ -22,20 +24,38 @@ mod cors;
 mod data_answer;
 mod data_loop;
 mod data_port;
+mod data_security;
 mod etag;
 mod form;
+mod formats;
+mod front;
+mod gap_answer;
+mod instruments;
 mod limits;
 mod metrics;
 mod missing;
+mod page;
 mod plan;
 mod query;
 mod readiness;
+mod reduction;
+mod row_set;
 mod rows;
 mod server;
 mod shown;
+mod status;
+mod stream;
+mod symbol_alias;
 mod symbol_labels;
+mod symbol_names;
+mod symbol_search;
 mod symbols;
+mod table_answer;
+mod table_plan;
+mod table_stream;
 
-pub use config::{Config, ConfigError, Invocation};
+pub use api_limits::ApiLimits;
+pub use config::{Config, ConfigError, DataTls, Invocation};
+pub use data_security::DataSecurityError;
 pub use limits::Limits;
 pub use server::{Server, ServerError, run};

@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+use crate::api_limits::ApiLimits;
+
 /// The limits of the data port.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Limits {
@@ -19,6 +21,12 @@ pub struct Limits {
     /// Connections open at once (default 1,024); a further one is closed at once. Times two chunks and the HTTP buffers
     /// this is what slow clients can make the process hold: about 320 MiB.
     pub connections: usize,
+
+    /// Requests under way at once on one HTTP/2 connection (default 100, which its specification asks for at least).
+    pub http2_streams: u32,
+
+    /// Bytes of an answer that one HTTP/2 stream may hold ready (default 32 KiB), beside its chunks.
+    pub http2_send_bytes: usize,
 
     /// Requests that are being planned at once (default 8); further ones wait. Planning is short and mostly in the page
     /// cache; the bound keeps cold disks from tying up all blocking threads.
@@ -38,6 +46,9 @@ pub struct Limits {
     /// Different values of the metrics' `symbol` label (default 500); further symbols share `other`. Each costs some 25
     /// series.
     pub symbol_labels: usize,
+
+    /// Those of the other paths.
+    pub api: ApiLimits,
 }
 
 impl Default for Limits {
@@ -47,11 +58,14 @@ impl Default for Limits {
             columns: 64,
             files: 2_048,
             connections: 1_024,
+            http2_streams: 100,
+            http2_send_bytes: 32 * 1024,
             plans_at_once: 8,
             reads_at_once: 32,
             chunk_bytes: 128 * 1024,
             small_bytes: 64 * 1024,
             symbol_labels: 500,
+            api: ApiLimits::default(),
         }
     }
 }

@@ -5,12 +5,14 @@ mod audit;
 mod crash;
 mod failing_disk;
 mod golden;
+mod index;
 mod layout_rules;
 mod migration;
 mod range;
 mod records;
 mod retention;
 mod seal;
+mod writing;
 
 use std::{
     fs,

@@ -43,8 +43,7 @@ fn facts() -> Vec<Received> {
 }
 
 fn entries() -> Vec<Entry> {
-    let mut wire = Wire::default();
-    wire.opened("kraken");
+    let mut wire = Wire::opened("kraken");
     wire.subscribe(&[
         Subscription { symbol: "BTC/USD".to_owned(), stream: Stream::Trades },
         Subscription { symbol: "ünï \"code\"".to_owned(), stream: Stream::Quotes },

@@ -5,6 +5,7 @@ mod configuration;
 mod data;
 mod help;
 mod migrate;
+mod symbols;
 mod verify;
 
 use std::{

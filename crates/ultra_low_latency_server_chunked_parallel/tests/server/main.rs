@@ -7,10 +7,18 @@ mod client;
 mod command_line;
 mod data_answers;
 mod faults;
+mod formats;
+mod gaps;
 mod lifecycle;
 mod metrics;
+mod nanosecond_ranges;
+mod page;
+mod protocols;
+mod reductions;
 mod running;
+mod streams;
 mod symbols;
+mod wire;
 mod written;
 
 use std::time::{Duration, Instant};
