@@ -41,6 +41,8 @@ pub type Rules = BTreeMap<(String, Table), IdRule>;
 pub struct Audit {
     /// Only these days; the days beside them are looked at for ids that came late.
     pub days: Option<RangeInclusive<Day>>,
+    /// Only these series.
+    pub scope: Scope,
     /// What ids prove.
     pub rules: Rules,
     /// Whether sealed columns are read and compared with their checksums.
@@ -52,7 +54,25 @@ pub struct Audit {
 impl Default for Audit {
     /// All days, with checksums, nobody is writing.
     fn default() -> Audit {
-        Audit { days: None, rules: Rules::new(), checksums: true, recording: false }
+        Audit { days: None, scope: Scope::default(), rules: Rules::new(), checksums: true, recording: false }
+    }
+}
+
+/// Which series are meant; all of them by default.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Scope {
+    /// Only those of this exchange.
+    pub exchange: Option<String>,
+    /// Only those of these symbols, by the names of their directories; of all if there are none.
+    pub symbols: Vec<String>,
+}
+
+impl Scope {
+    /// Whether a series is meant.
+    pub fn holds(&self, series: &SeriesId) -> bool {
+        let Scope { exchange, symbols } = self;
+        exchange.as_ref().is_none_or(|exchange| *exchange == series.exchange)
+            && (symbols.is_empty() || symbols.contains(&series.symbol))
     }
 }
 
@@ -216,7 +236,7 @@ pub fn verify(
     let mut totals = Totals::default();
     let mut todo = Vec::new();
     let mut total = 0;
-    for id in recovery::series(root)? {
+    for id in recovery::series(root)?.into_iter().filter(|id| audit.scope.holds(id)) {
         let days = series::days(&root.join(id.path()), audit)?;
         total += days.len() as u64;
         todo.push(id);

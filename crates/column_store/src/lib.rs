@@ -12,6 +12,7 @@
 mod audit;
 mod beneath;
 mod checkpoint;
+mod column_file;
 mod coverage;
 mod day;
 mod day_buffer;
@@ -19,6 +20,7 @@ mod disk;
 mod error;
 mod gap;
 mod history;
+mod index;
 mod journal;
 pub mod layout;
 mod line_file;
@@ -36,14 +38,17 @@ mod store;
 mod syncing;
 
 pub use audit::{
-    Audit, DayAudit, Finding, GapCount, IdRule, Progress, Rules, SealState, SeriesAudit, Severity, Totals, verify,
+    Audit, DayAudit, Finding, GapCount, IdRule, Progress, Rules, Scope, SealState, SeriesAudit, Severity, Totals,
+    verify,
 };
+pub use column_file::Access;
 pub use coverage::{Coverage, Covered, Proof};
 pub use day::Day;
 pub use disk::{Disk, OsDisk};
 pub use error::StoreError;
 pub use gap::{Gap, GapState, Stream};
 pub use history::{Gaps, History};
+pub use index::{Found, Index, IndexError};
 pub use layout::SeriesId;
 pub use migration::{MigratedDay, Outcome, migrate};
 pub use open_files::raise_open_files_limit;
@@ -55,4 +60,4 @@ pub use row_time::{RowTime, TimeRule};
 pub use schema::{Column, Kind, MdKind, MdRow, Row, Side, Table, TradeRow};
 pub use seal::{SEAL_DELAY_NS, Seal, SealDraft, Sealing};
 pub use series::Written;
-pub use store::{Options, SeriesHandle, Store};
+pub use store::{Options, SeriesHandle, Store, is_recording};

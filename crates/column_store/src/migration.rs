@@ -62,7 +62,7 @@ pub struct MigratedDay {
 /// `source` beside column files is returned: it was not copied. `on_day` hears of every day when it is done.
 ///
 /// # Errors
-/// [`StoreError::Name`] if one directory lies in the other or the source is of our format already, [`StoreError::Locked`] if
+/// [`StoreError::Name`] if one directory lies in the other, the source is of our format already or holds no column files, [`StoreError::Locked`] if
 /// a logger has the target, [`StoreError::Changed`] if somebody wrote to a file meanwhile, or what the operating system says.
 /// A later call goes on from there.
 pub fn migrate(
@@ -73,16 +73,20 @@ pub fn migrate(
     on_day: &mut dyn FnMut(&MigratedDay),
 ) -> Result<Vec<PathBuf>, StoreError> {
     let source = fs::canonicalize(source).map_err(StoreError::io("open", source))?;
-    fs::create_dir_all(target).map_err(StoreError::io("create", target))?;
-    let target = fs::canonicalize(target).map_err(StoreError::io("open", target))?;
-    check_directories(&source, &target)?;
-    let _lock = store::lock(&target)?;
-    store::check_format(&target, true)?;
     let mut todo = Vec::new();
     for id in recovery::series(&source)? {
         let days = recovery::days(&source.join(id.path()))?;
         todo.extend(days.into_iter().map(|day| (id.clone(), day)));
     }
+    // Such as with source and target mixed up: then the target must not be made one of ours.
+    if todo.is_empty() {
+        return Err(refused(&source, "the source of a migration", "it holds no column files"));
+    }
+    fs::create_dir_all(target).map_err(StoreError::io("create", target))?;
+    let target = fs::canonicalize(target).map_err(StoreError::io("open", target))?;
+    check_directories(&source, &target)?;
+    let _lock = store::lock(&target)?;
+    store::check_format(&target, true)?;
     let total = todo.len() as u64;
     for (done, (series, day)) in (0..).zip(todo) {
         on_progress(&Progress { series: series.clone(), done, total });
@@ -95,14 +99,17 @@ pub fn migrate(
 }
 
 fn check_directories(source: &Path, target: &Path) -> Result<(), StoreError> {
-    let error = |path: &Path, what, reason| Err(StoreError::Name { name: path.display().to_string(), what, reason });
     if source.starts_with(target) || target.starts_with(source) {
-        return error(target, "the target of a migration", "one directory lies in the other");
+        return Err(refused(target, "the target of a migration", "one directory lies in the other"));
     }
     if source.join(FORMAT_FILE).exists() {
-        return error(source, "the source of a migration", "it is of our format already");
+        return Err(refused(source, "the source of a migration", "it is of our format already"));
     }
     Ok(())
+}
+
+fn refused(path: &Path, what: &'static str, reason: &'static str) -> StoreError {
+    StoreError::Name { name: path.display().to_string(), what, reason }
 }
 
 fn migrate_day(

@@ -4,18 +4,21 @@ use std::{
     collections::BTreeMap,
     fs::File,
     io::{self, ErrorKind},
-    os::unix::fs::FileExt as _,
+    os::{
+        fd::{AsFd as _, BorrowedFd},
+        unix::fs::FileExt as _,
+    },
     path::{Path, PathBuf},
     sync::Arc,
 };
 
-use crate::{Column, Day, SeriesId, StoreError, beneath, layout, recovery, store};
+use crate::{Access, Column, Day, SeriesId, StoreError, beneath, column_file::ColumnFile, layout, recovery, store};
 
 /// A data directory, open for reading; any number of readers may stand beside one writer.
 #[derive(Debug)]
 pub struct Reader {
     pub(crate) root: PathBuf,
-    root_file: File,
+    pub(crate) root_file: File,
 }
 
 /// The rows of a time range.
@@ -50,12 +53,16 @@ impl ColumnSelection {
 /// Whole committed cells within one open column file.
 #[derive(Clone, Debug)]
 pub struct Slice {
-    file: Arc<File>,
+    file: Arc<ColumnFile>,
     offset: u64,
     length: u64,
 }
 
 impl Slice {
+    pub(crate) fn new(file: Arc<ColumnFile>, offset: u64, length: u64) -> Slice {
+        Slice { file, offset, length }
+    }
+
     /// Bytes in the slice.
     pub fn len(&self) -> u64 {
         self.length
@@ -71,7 +78,25 @@ impl Slice {
     /// # Errors
     /// `UnexpectedEof` if the file was cut after the selection was made: what is there is never padded or mapped.
     pub fn read_at(&self, buffer: &mut [u8], position: u64) -> io::Result<()> {
-        self.file.read_exact_at(buffer, self.offset + position)
+        self.read_with(buffer, position, Access::Disk)
+    }
+
+    /// As [`read_at`](Slice::read_at), and only from memory if `access` says so.
+    ///
+    /// # Errors
+    /// Also `WouldBlock`, if it would take a disk.
+    pub fn read_with(&self, buffer: &mut [u8], position: u64, access: Access) -> io::Result<()> {
+        match self.file.read(buffer, self.offset + position, access) {
+            Ok(read) if read == buffer.len() => Ok(()),
+            Ok(_) => Err(ErrorKind::UnexpectedEof.into()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The file and where in it the slice begins, to be sent without copying. It may end earlier than it did when the slice
+    /// was made.
+    pub fn place(&self) -> (BorrowedFd<'_>, u64) {
+        (self.file.as_fd(), self.offset)
     }
 }
 
@@ -140,7 +165,7 @@ impl Reader {
         let Some((time, time_length)) = self.open_column(id, "time", day)? else { return Ok(()) };
         selection.any_day = true;
         let mut rows = time_length / 4;
-        let mut files: BTreeMap<&str, Arc<File>> = BTreeMap::new();
+        let mut files: BTreeMap<&str, Arc<ColumnFile>> = BTreeMap::new();
         for column in selection.columns.iter().map(|selected| selected.column) {
             if files.contains_key(column.name) {
                 continue;
@@ -150,7 +175,7 @@ impl Reader {
                 return Ok(());
             };
             rows = rows.min(length / column.kind.width() as u64);
-            files.insert(column.name, Arc::new(file));
+            files.insert(column.name, Arc::new(ColumnFile::new(file, None)));
         }
         let path = || self.root.join(id.path()).join(layout::file_name("time", day));
         let search = |after: &dyn Fn(u32) -> bool| partition_point(&time, rows, after);
@@ -160,11 +185,7 @@ impl Reader {
             let width = selected.column.kind.width() as u64;
             let Some(file) = files.get(selected.column.name) else { continue };
             selected.rows += past - first;
-            selected.slices.push(Slice {
-                file: Arc::clone(file),
-                offset: first * width,
-                length: (past - first) * width,
-            });
+            selected.slices.push(Slice::new(Arc::clone(file), first * width, (past - first) * width));
         }
         Ok(())
     }

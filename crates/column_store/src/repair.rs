@@ -5,7 +5,7 @@ use std::{ops::RangeInclusive, path::Path};
 use serde::Serialize;
 
 use crate::{
-    Cut, Day, Progress, SeriesId, StoreError,
+    Cut, Day, Progress, Scope, SeriesId, StoreError,
     checkpoint::Checkpoint,
     layout::DayFile,
     line_file,
@@ -18,15 +18,17 @@ use crate::{
 pub struct Repair {
     /// Only these days.
     pub days: Option<RangeInclusive<Day>>,
+    /// Only these series.
+    pub scope: Scope,
     /// Rows of a day that may be cut off. A torn flush is short: a column that lacks more than this is better restored from
     /// a backup than all others cut down to it.
     pub most_rows: u64,
 }
 
 impl Default for Repair {
-    /// All days, up to 100,000 rows of each.
+    /// All days of all series, up to 100,000 rows of each.
     fn default() -> Repair {
-        Repair { days: None, most_rows: 100_000 }
+        Repair { days: None, scope: Scope::default(), most_rows: 100_000 }
     }
 }
 
@@ -49,7 +51,7 @@ pub fn repair(root: &Path, repair: &Repair, on_progress: &mut dyn FnMut(&Progres
     store::check_format(root, false)?;
     let checkpoint = Checkpoint::read(root)?;
     let mut todo = Vec::new();
-    for id in recovery::series(root)? {
+    for id in recovery::series(root)?.into_iter().filter(|id| repair.scope.holds(id)) {
         let directory = root.join(id.path());
         let mut days = recovery::days(&directory)?;
         for kind in [DayFile::Gaps, DayFile::Coverage] {

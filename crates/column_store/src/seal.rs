@@ -99,13 +99,7 @@ impl Reader {
     pub fn seal(&self, id: &SeriesId, day: Day) -> Result<Option<Seal>, StoreError> {
         layout::check_name(&id.exchange, "an exchange's directory")?;
         layout::check_name(&id.symbol, "a symbol's directory")?;
-        let path = id.path().join(DayFile::Sealed.name(day));
-        let Some(file) = self.open_beneath(&path)? else { return Ok(None) };
-        let seal = match Seal::parse(&file, &path, day) {
-            Ok(seal) => seal,
-            Err(StoreError::Damaged { .. }) => return Ok(None),
-            Err(error) => return Err(error),
-        };
+        let Some(seal) = self.marker(id, day)? else { return Ok(None) };
         for column in id.table.columns() {
             let length = self.open_column(id, column.name, day)?.map(|(_, length)| length);
             let sealed = seal.columns.get(column.name).map(|_| seal.bytes(column));
@@ -114,6 +108,16 @@ impl Reader {
             }
         }
         Ok(Some(seal).filter(|seal| seal.columns.contains_key("time")))
+    }
+
+    /// A day's marker, whatever became of its columns; none if it is damaged. The names must have been checked.
+    pub(crate) fn marker(&self, id: &SeriesId, day: Day) -> Result<Option<Seal>, StoreError> {
+        let path = id.path().join(DayFile::Sealed.name(day));
+        let Some(file) = self.open_beneath(&path)? else { return Ok(None) };
+        match Seal::parse(&file, &path, day) {
+            Err(StoreError::Damaged { .. }) => Ok(None),
+            seal => seal.map(Some),
+        }
     }
 }
 

@@ -442,6 +442,8 @@ impl Drop for Store {
         }
     }
 }
+/// How long [`is_recording`] may hold the lock at most, with much room.
+const LOCK_GLANCE: Duration = Duration::from_millis(50);
 
 /// Takes the lock that keeps a second logger out; the kernel gives it back when the process ends, however it ends.
 pub(crate) fn lock(root: &Path) -> Result<File, StoreError> {
@@ -453,7 +455,13 @@ pub(crate) fn lock(root: &Path) -> Result<File, StoreError> {
         .truncate(false)
         .open(&path)
         .map_err(StoreError::io("open", &path))?;
-    match file.try_lock() {
+    let mut locked = file.try_lock();
+    if let Err(TryLockError::WouldBlock) = locked {
+        // Somebody who asks whether it is taken has it for a moment.
+        std::thread::sleep(LOCK_GLANCE);
+        locked = file.try_lock();
+    }
+    match locked {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
             let mut holder = String::new();
@@ -469,6 +477,25 @@ pub(crate) fn lock(root: &Path) -> Result<File, StoreError> {
     };
     write(&mut file).map_err(StoreError::io("write", path))?;
     Ok(file)
+}
+
+/// Whether a logger has the directory now. Nothing is written.
+///
+/// # Errors
+/// What the operating system says; a directory without a lock file is not recorded into.
+pub fn is_recording(root: &Path) -> Result<bool, StoreError> {
+    let path = root.join(LOCK_FILE);
+    let file = match File::open(&path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
+        Err(error) => return Err(StoreError::io("open", path)(error)),
+    };
+    // Shared: several may ask at once.
+    match file.try_lock_shared() {
+        Ok(()) => Ok(false),
+        Err(TryLockError::WouldBlock) => Ok(true),
+        Err(TryLockError::Error(error)) => Err(StoreError::io("lock", path)(error)),
+    }
 }
 
 /// Refuses a directory of a newer version; `create` names the version in a directory that has none yet.

@@ -1,23 +1,42 @@
 //! The command line.
 
-use std::{ffi::OsString, path::PathBuf};
+mod completions;
+mod migrate;
+mod progress;
+mod run;
+mod terminal;
+mod verify;
 
-use clap::{Args, Parser, Subcommand};
-use metrics_server::{MetricsArgs, Security};
+use std::{ffi::OsString, fmt, process::ExitCode};
 
-use crate::Config;
+use clap::{CommandFactory as _, Parser, Subcommand};
+
+pub use completions::CompletionsArgs;
+pub use migrate::MigrateArgs;
+pub use run::RunArgs;
+pub use verify::VerifyArgs;
+
+/// `EX_USAGE` of sysexits.h: bad arguments or configuration.
+const USAGE: u8 = 64;
 
 const EXAMPLES: &str = "\
 Examples:
-  logger                                         the majors of all exchanges, into ./data
+  logger                                         record the majors of all exchanges, into ./data
   logger run --exchanges coinbase --data-path /var/lib/gpu-charts
-  logger run --config logger.yaml --metrics-listen 127.0.0.1:9090
   logger check-config --config logger.yaml       exit code 64 and the reason if it is wrong
-  logger run --config logger.yaml --print-config the effective configuration, then exit";
+  logger run --config logger.yaml --print-config the effective configuration, then exit
+  logger verify /var/lib/gpu-charts              0 missing, or what is wrong
+  logger migrate /old/data /var/lib/gpu-charts   take over what the ancestor recorded
+
+`logger COMMAND --help` has more of each.";
+
+const EXIT_CODES: &str = "\
+Exit codes: 0 all is well, 64 bad arguments or configuration, 1 anything else.";
 
 /// Records public market data from exchange WebSocket feeds into daily column files.
 #[derive(Debug, Parser)]
-#[command(name = "logger", version, after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
+#[command(name = "logger", version, after_help = EXAMPLES, after_long_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"))]
+#[command(args_conflicts_with_subcommands = true, disable_help_subcommand = true)]
 pub struct Cli {
     /// What to do; `run` if nothing is said.
     #[command(subcommand)]
@@ -31,65 +50,61 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Record until SIGTERM or SIGINT
+    #[command(after_long_help = run::EXAMPLES)]
     Run(RunArgs),
     /// Check the configuration and say what is wrong with it
+    #[command(after_long_help = run::CHECK_EXAMPLES)]
     CheckConfig(RunArgs),
+    /// Prove that a data directory is whole, or say what is missing or damaged
+    #[command(after_long_help = verify::EXAMPLES)]
+    Verify(VerifyArgs),
+    /// Bring a directory that the ancestor wrote under our format, as a copy
+    #[command(after_long_help = migrate::EXAMPLES)]
+    Migrate(MigrateArgs),
+    /// Print what makes a shell complete the logger's commands and flags
+    #[command(after_long_help = completions::EXAMPLES)]
+    Completions(CompletionsArgs),
 }
 
-/// Arguments that shape the configuration.
-#[derive(Clone, Debug, Default, Args)]
-pub struct RunArgs {
-    /// Configuration file (YAML)
-    #[arg(long, env = "LOGGER_CONFIG", value_name = "FILE")]
-    pub config: Option<PathBuf>,
-    /// Record only these exchanges, comma-separated
-    #[arg(long, value_delimiter = ',', value_name = "NAMES")]
-    pub exchanges: Vec<String>,
-    /// Directory of the column files [default: ./data]
-    #[arg(long, env = "LOGGER_DATA_PATH", value_name = "DIR")]
-    pub data_path: Option<PathBuf>,
-    /// The metrics endpoint; port 9090 on all addresses if nothing is said.
-    #[command(flatten)]
-    pub metrics: MetricsArgs,
-    /// What to log, such as `debug` or `warn,logger::feed=debug` [default: info]
-    #[arg(long, env = "RUST_LOG", value_name = "FILTER")]
-    pub log: Option<String>,
-    /// Print the effective configuration and exit
-    #[arg(long)]
-    pub print_config: bool,
+/// Why a command could not do what it was asked to.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    code: u8,
+    message: String,
 }
 
-/// What a command line asks for.
-pub enum Invocation {
-    /// Record with this configuration.
-    Record(Box<Config>),
-    /// Print this and end.
-    Print(String),
+impl Failure {
+    /// Whoever typed it has to type something else.
+    pub(crate) fn usage(message: impl fmt::Display) -> Failure {
+        Failure { code: USAGE, message: message.to_string() }
+    }
+
+    /// Something that is not the caller's mistake.
+    pub(crate) fn other(message: impl fmt::Display) -> Failure {
+        Failure { code: 1, message: message.to_string() }
+    }
 }
 
-/// Understands a command line, with the environment and the configuration file.
-///
-/// # Errors
-/// The message for whoever typed it.
-pub fn invocation(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation, String> {
+/// Understands a command line, with the environment and the configuration file, and does what it says.
+pub fn execute(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
-        Err(error) if error.use_stderr() => return Err(error.to_string()),
-        Err(help) => return Ok(Invocation::Print(help.to_string())),
+        Err(error) => {
+            // To a reader that is gone nothing can be said.
+            _ = error.print();
+            return if error.use_stderr() { USAGE.into() } else { ExitCode::SUCCESS };
+        }
     };
-    let check_only = matches!(cli.command, Some(Command::CheckConfig(_)));
-    let args = match cli.command {
-        None => cli.run,
-        Some(Command::Run(args) | Command::CheckConfig(args)) => args,
+    let result = match cli.command {
+        None => run::record(&cli.run),
+        Some(Command::Run(args)) => run::record(&args),
+        Some(Command::CheckConfig(args)) => run::check(&args),
+        Some(Command::Verify(args)) => verify::execute(&args),
+        Some(Command::Migrate(args)) => migrate::execute(&args),
+        Some(Command::Completions(args)) => completions::execute(&args, Cli::command()),
     };
-    let config = Config::load(&args).map_err(|error| format!("logger: {error}"))?;
-    if args.print_config {
-        let yaml = serde_saphyr::to_string(&config).map_err(|error| format!("logger: {error}"))?;
-        return Ok(Invocation::Print(yaml));
-    }
-    Security::check(&config.security).map_err(|error| format!("logger: {error}"))?;
-    if check_only {
-        return Ok(Invocation::Print("the configuration is fine\n".to_owned()));
-    }
-    Ok(Invocation::Record(Box::new(config)))
+    result.unwrap_or_else(|failure| {
+        terminal::complain(format_args!("logger: {}", failure.message.trim_end()));
+        failure.code.into()
+    })
 }

@@ -62,6 +62,8 @@ pub(crate) struct Context {
     timeouts: Timeouts,
     silence_limit: Duration,
     keepalive_after: Duration,
+    /// Whether what goes over connections is kept for a capture.
+    captures: bool,
 }
 
 /// One of the connections that a venue needs, or a spare one.
@@ -76,6 +78,8 @@ pub(crate) struct Shared<'s> {
     pub(crate) venues: &'s Arc<Venues>,
     pub(crate) allowances: &'s Arc<Allowances>,
     pub(crate) suspicions: &'s Suspicions,
+    /// Whether what goes over connections is kept for a capture.
+    pub(crate) captures: bool,
 }
 
 impl Feed {
@@ -111,6 +115,7 @@ impl Feed {
             timeouts: Timeouts::of(exchange),
             silence_limit,
             keepalive_after: facts.keepalive_after.min(silence_limit / 2),
+            captures: shared.captures,
         });
         let line = |(shard, spare)| Feed(Line { context: Arc::clone(&context), shard, spare });
         // The spare ones last: all streams come before any comes twice.

@@ -4,6 +4,7 @@
 //! thread, which makes rows of them and owns the [`column_store::Store`].
 
 mod backfill;
+mod capture;
 pub mod cli;
 mod clock;
 pub mod config;

@@ -1,5 +1,6 @@
 //! What the logger tells Prometheus. Names and labels are contracts; the exposition appends `_total` to counters.
 
+mod capture;
 mod completeness;
 mod feeds;
 mod rest;
@@ -19,6 +20,8 @@ use crate::{
 use completeness::{CompletenessFamilies, RecordMetrics, VenueCompleteness};
 pub(crate) use feeds::FeedMetrics;
 pub(crate) use rest::{Outcome, RestMetrics};
+
+pub(crate) use capture::CaptureMetrics;
 
 /// Receive clock − event time: from well below a round trip inside one data centre to a feed that lags by a minute.
 const LATENCY_BUCKETS: [f64; 16] =

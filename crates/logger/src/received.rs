@@ -6,6 +6,8 @@
 use column_store::Stream as Recorded;
 use exchange_protocol::{Event, Level, Side, Stream};
 
+use crate::capture::Wire;
+
 /// Index into the [`Symbols`](crate::symbols::Symbols) of this run.
 pub(crate) type SymbolIndex = usize;
 
@@ -26,11 +28,13 @@ pub(crate) struct Batch {
     /// this connection were last said to be [`Fact::Live`].
     pub(crate) sequence: Option<u64>,
     pub(crate) facts: Vec<Received>,
+    /// What went over the connection, if raw data is captured.
+    pub(crate) wire: Option<Box<Wire>>,
 }
 
 impl Batch {
     pub(crate) fn new(connection: ConnectionId, facts: Vec<Received>) -> Batch {
-        Batch { connection, sequence: None, facts }
+        Batch { connection, sequence: None, facts, wire: None }
     }
 }
 

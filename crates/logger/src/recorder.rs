@@ -2,6 +2,7 @@
 //! the rows to the disk at the flush and sync intervals.
 
 mod core;
+mod housekeeping;
 mod share;
 mod stored;
 
@@ -27,6 +28,7 @@ use crate::{
     symbols::Symbols,
 };
 pub(crate) use core::Core;
+use housekeeping::Housekeeping;
 
 /// How often gauges that age by themselves are brought up to date.
 const REFRESH: Duration = Duration::from_secs(1);
@@ -46,6 +48,7 @@ pub(crate) struct Outlets {
 pub(crate) struct Recorder {
     core: Core,
     outlets: Outlets,
+    housekeeping: Housekeeping,
     recording: Recording,
     /// Bytes that rows may take in memory before the queue is left to fill up.
     memory_bytes: usize,
@@ -55,6 +58,8 @@ pub(crate) struct Recorder {
     metrics: Arc<Metrics>,
     health: Component,
     started: Instant,
+    /// Since when a sync is under way.
+    syncing_since: Option<Instant>,
     /// Why the last flush and the last sync failed.
     failures: [Option<String>; 2],
 }
@@ -88,6 +93,7 @@ impl Recorder {
         Ok(Recorder {
             core,
             outlets,
+            housekeeping: Housekeeping::start(&recording).map_err(LoggerError::Thread)?,
             memory_bytes: limit - queued.min(limit / QUEUE_SHARE),
             recording,
             grace,
@@ -95,6 +101,7 @@ impl Recorder {
             metrics,
             health,
             started: Instant::now(),
+            syncing_since: None,
             failures: [None, None],
         })
     }
@@ -124,6 +131,8 @@ impl Recorder {
             }
             self.health.beat();
             self.tell();
+            self.end_sync();
+            self.housekeeping.step(&mut self.core, &self.metrics, self.clock.now_ns());
             let now = Instant::now();
             if now >= next_flush {
                 self.core.tick(self.clock.now_ns());
@@ -131,7 +140,7 @@ impl Recorder {
                 next_flush = now + self.recording.flush_interval;
             }
             if now >= next_sync {
-                self.sync_and_report();
+                self.begin_sync();
                 next_sync = now + self.recording.sync_interval;
             }
             if now >= next_refresh {
@@ -175,10 +184,24 @@ impl Recorder {
         self.report(FLUSH, "rows are kept in memory: a flush failed", result);
     }
 
-    fn sync_and_report(&mut self) {
-        let started = Instant::now();
-        let result = self.core.sync();
-        self.metrics.recorder.sync_seconds.observe(started.elapsed().as_secs_f64());
+    fn begin_sync(&mut self) {
+        match self.core.begin_sync() {
+            Ok(()) => _ = self.syncing_since.get_or_insert_with(Instant::now),
+            Err(error) => self.report_sync(Err(error)),
+        }
+    }
+
+    /// Hears of the sync that is under way.
+    fn end_sync(&mut self) {
+        if let Some(result) = self.core.end_sync() {
+            if let Some(since) = self.syncing_since.take() {
+                self.metrics.recorder.sync_seconds.observe(since.elapsed().as_secs_f64());
+            }
+            self.report_sync(result);
+        }
+    }
+
+    fn report_sync(&mut self, result: Result<(), StoreError>) {
         self.report(SYNC, "rows are not proven to be on disk: a sync failed", result);
         self.measure_disk();
     }
@@ -210,7 +233,8 @@ impl Recorder {
         self.metrics.recorder.disk_free_bytes.set(i64::try_from(free).unwrap_or(i64::MAX));
         let bytes_written = self.core.bytes_written();
         let bytes_per_day = bytes_written as f64 / self.started.elapsed().as_secs_f64() * 86_400.0;
-        let days = if bytes_written == 0 { f64::INFINITY } else { free as f64 / bytes_per_day };
+        let at_this_rate = if bytes_written == 0 { f64::INFINITY } else { free as f64 / bytes_per_day };
+        let days = self.housekeeping.days_left(free, self.clock.now_ns()).unwrap_or(at_this_rate);
         self.metrics.recorder.disk_days_left.set(days);
     }
 
@@ -243,3 +267,6 @@ impl Recorder {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

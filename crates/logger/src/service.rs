@@ -29,6 +29,9 @@ use crate::{
 /// because a restart is then the only way to go on recording.
 const RECORDER_DEADLINE: Duration = Duration::from_secs(60);
 
+/// After a loss the metrics stay for so long: one scrape at the usual interval of 15 s.
+const LAST_SCRAPE: Duration = Duration::from_secs(16);
+
 /// A logger whose data directory is recovered and whose sockets are bound.
 pub struct Service {
     grace: Duration,
@@ -101,6 +104,7 @@ impl Service {
             venues: &venues,
             allowances: &allowances,
             suspicions: &suspicions,
+            captures: false,
         };
         for exchange in &exchanges {
             feeds.extend(Feed::of_exchange(exchange, &shared)?);
@@ -193,7 +197,12 @@ impl Service {
             feeds.shutdown().await;
         }
         // The last sender went with the feeds: the recorder drains the queue, flushes and syncs.
-        within(self.grace, "recorder", recorder).await?.map_err(|error| ended("recorder", &error))??;
+        let recorded = within(self.grace, "recorder", recorder).await?.map_err(|error| ended("recorder", &error))?;
+        if matches!(recorded, Err(LoggerError::Unwritten { .. })) && !endpoint_ended {
+            // What was lost is told once more to whoever watches.
+            _ = tokio::time::timeout(self.grace.min(LAST_SCRAPE), &mut endpoint).await;
+        }
+        recorded?;
         stop_endpoint.cancel();
         if !endpoint_ended {
             let result = within(self.grace, "metrics endpoint", endpoint).await?;
@@ -224,12 +233,19 @@ fn ended(part: &'static str, error: &JoinError) -> LoggerError {
     LoggerError::PartEnded { part, reason: error.to_string() }
 }
 
-/// Column files to keep open: half of what the process may open is left to connections and scrapes.
+/// Files that are left to connections, scrapes and the rest where the process may open many; else half of them are.
+const OTHER_FILES: u64 = 4_096;
+
+/// Column files to keep open.
 fn open_files(wanted: usize) -> usize {
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
-    let allowed = limit.and_then(|limit| usize::try_from(limit / 2).ok()).unwrap_or(usize::MAX);
+    let allowed = limit.map(|limit| (limit / 2).max(limit.saturating_sub(OTHER_FILES)));
+    let allowed = allowed.and_then(|allowed| usize::try_from(allowed).ok()).unwrap_or(usize::MAX);
     if allowed < wanted {
-        warn!(wanted, allowed, "open_files is more than half of what the process may open (ulimit -n); lowered");
+        info!(
+            wanted,
+            allowed, "fewer column files are kept open than asked for: the process may not open more (ulimit -n)"
+        );
     }
     wanted.min(allowed)
 }

@@ -2,6 +2,7 @@
 
 mod body;
 mod builder;
+mod endpoint;
 mod future;
 mod labels;
 mod request;
@@ -10,6 +11,7 @@ mod series;
 use crate::registry::Registry;
 pub use body::HttpMetricsBody;
 pub use builder::{HttpLabel, HttpMetricsBuilder};
+pub use endpoint::HttpEndpoint;
 pub use future::HttpMetricsFuture;
 use http::{Request, Response};
 use http_body::Body;
@@ -85,6 +87,13 @@ impl HttpMetrics {
     /// Starts with no route, all labels, and the system's clock.
     pub fn builder(prefix: &str) -> HttpMetricsBuilder {
         HttpMetricsBuilder::new(prefix)
+    }
+
+    /// The requests to the path `path`, for a program that answers them without this middleware. `None` for a path that
+    /// is not measured.
+    pub fn endpoint(&self, path: &str) -> Option<HttpEndpoint> {
+        let place = self.inner.endpoints.place(path)?;
+        Some(HttpEndpoint::new(Arc::clone(&self.inner.series), place))
     }
 
     /// `None` for a path that is not measured.

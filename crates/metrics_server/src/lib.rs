@@ -82,7 +82,8 @@ pub use families::{
 pub use guard::{Guard, GuardBody, GuardFuture, GuardService, Policy};
 pub use health::{Component, Health, Liveness, Readiness};
 pub use http_metrics::{
-    FinishedRequest, HttpLabel, HttpMetrics, HttpMetricsBody, HttpMetricsBuilder, HttpMetricsFuture, HttpMetricsService,
+    FinishedRequest, HttpEndpoint, HttpLabel, HttpMetrics, HttpMetricsBody, HttpMetricsBuilder, HttpMetricsFuture,
+    HttpMetricsService,
 };
 pub use landing_page::LandingPage;
 pub use limits::Limits;
@@ -92,6 +93,6 @@ pub use reload::{PrepareError, RELOAD_INTERVAL, ReloadError, ReloadHandle, Reloa
 pub use routes::ProgramRoutes;
 pub use security::{Security, SecurityError};
 pub use serve::{
-    BindError, ConnectionObserver, ConnectionTimeout, HandshakeFailure, Listener, PeerAddress, ServeError, http_bind,
-    http_bind_all, http_serve,
+    Accepted, BindError, ConnectionObserver, ConnectionTimeout, Detached, DetachedSocket, HandshakeFailure, Listener,
+    PeerAddress, Protocol, ServeError, http_bind, http_bind_all, http_serve, serve_connections,
 };

@@ -3,6 +3,7 @@
 //! Written here rather than taken from a framework because those bound neither how long a client may take to send its
 //! headers nor how many connections it may open, and end the program when a port is taken.
 
+mod accepted;
 mod activity;
 mod bind_error;
 mod connection;
@@ -13,6 +14,7 @@ mod listener;
 mod log_gate;
 mod observer;
 mod peer_address;
+mod rewound;
 mod socket;
 mod systemd;
 mod unix_socket;
@@ -22,7 +24,6 @@ mod write_stall;
 use crate::limits::Limits;
 use crate::listen_addr::ListenAddr;
 use crate::tls::ServerTls;
-use connection::Connection;
 use http::{Request, Response};
 use http_body::Body;
 use hyper::body::Incoming;
@@ -37,11 +38,14 @@ use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tower::Service;
 
+pub use accepted::{Accepted, Detached};
 pub use bind_error::BindError;
 pub(crate) use connection::BoxError;
+pub use http_connection::Protocol;
 pub use listener::{Listener, http_bind, http_bind_all};
 pub use observer::{ConnectionObserver, ConnectionTimeout, HandshakeFailure};
 pub use peer_address::PeerAddress;
+pub use socket::DetachedSocket;
 
 /// How long accepting rests after an error. Out of file descriptors, the pending connection stays in the queue and
 /// accept would fail again at once; this is short for a client and long for a processor.
@@ -95,6 +99,30 @@ where
     B::Error: Into<BoxError>,
     O: ConnectionObserver,
 {
+    let serve = move |accepted: Accepted<O>| accepted.serve(service.clone());
+    serve_connections(listener, limits, Arc::new(observer), shutdown, serve).await
+}
+
+/// Accepts as [`http_serve`] does, within the same limits, and leaves to `serve` what becomes of each connection: a program
+/// that speaks a part of HTTP itself [detaches](Accepted::detach) the socket, and hands back what it does not speak.
+///
+/// A connection counts as open, and holds its place, until the future that `serve` returned for it ends.
+///
+/// # Errors
+///
+/// As [`http_serve`].
+pub async fn serve_connections<O, F, C>(
+    listener: impl Into<Listener>,
+    limits: &Limits,
+    observer: Arc<O>,
+    shutdown: CancellationToken,
+    serve: F,
+) -> Result<(), ServeError>
+where
+    O: ConnectionObserver,
+    F: Fn(Accepted<O>) -> C,
+    C: Future<Output = ()> + Send + 'static,
+{
     let listener = listener.into();
     let address = listener.address().clone();
     let mut accept_loop = AcceptLoop::new(&listener, limits, observer);
@@ -105,7 +133,7 @@ where
             () = shutdown.cancelled() => break Ok(()),
             Some(ended) = accept_loop.connections.join_next() => accept_loop.ended(ended),
             accepted = listener.accept() => match accepted {
-                Ok((socket, peer)) => accept_loop.accepted(socket, peer, &service, &shutdown),
+                Ok((socket, peer)) => accept_loop.accepted(socket, peer, &serve, &shutdown),
                 Err(source) if is_permanent(&source) => break Err(ServeError::Listener { address, source }),
                 Err(error) => {
                     accept_loop.accept_failed(&error);
@@ -139,27 +167,23 @@ struct AcceptLoop<O> {
 }
 
 impl<O: ConnectionObserver> AcceptLoop<O> {
-    fn new(listener: &Listener, limits: &Limits, observer: O) -> Self {
+    fn new(listener: &Listener, limits: &Limits, observer: Arc<O>) -> Self {
         Self {
             address: listener.address().clone(),
             tls: listener.tls_in_use().cloned(),
             places: Arc::new(Semaphore::new(limits.connections.min(Semaphore::MAX_PERMITS))),
             limits: limits.clone(),
-            observer: Arc::new(observer),
+            observer,
             connections: JoinSet::new(),
             accept_errors: LogGate::default(),
             refusals: LogGate::default(),
         }
     }
 
-    fn accepted<S, B>(&mut self, socket: Socket, peer: PeerAddress, service: &S, shutdown: &CancellationToken)
+    fn accepted<F, C>(&mut self, socket: Socket, peer: PeerAddress, serve: &F, shutdown: &CancellationToken)
     where
-        S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
-        S::Future: Send + 'static,
-        S::Error: Into<BoxError>,
-        B: Body + Send + 'static,
-        B::Data: Send,
-        B::Error: Into<BoxError>,
+        F: Fn(Accepted<O>) -> C,
+        C: Future<Output = ()> + Send + 'static,
     {
         let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
             // Closing at once tells the client; left in the queue it would wait for its own timeout.
@@ -172,15 +196,9 @@ impl<O: ConnectionObserver> AcceptLoop<O> {
             return;
         };
         let opened = Opened::new(Arc::clone(&self.observer));
-        let connection = Connection {
-            socket,
-            peer,
-            tls: self.tls.clone(),
-            limits: self.limits.clone(),
-            observer: Arc::clone(&self.observer),
-            shutdown: shutdown.clone(),
-        };
-        let serve = connection.serve(service.clone());
+        let tls = self.tls.clone();
+        let (limits, observer, shutdown) = (self.limits.clone(), Arc::clone(&self.observer), shutdown.clone());
+        let serve = serve(Accepted { socket, tls, rest: Detached { peer, limits, observer, shutdown } });
         self.connections.spawn(async move {
             let _held_while_open = (place, opened);
             serve.await;

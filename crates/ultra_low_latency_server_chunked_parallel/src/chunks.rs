@@ -7,7 +7,7 @@ use futures_util::{Stream, StreamExt as _, future, stream};
 use metrics_server::{Counter, Handle};
 use tokio::{sync::Semaphore, task::spawn_blocking};
 
-use crate::{budget::Files, plan::Plan, rows::ColumnRows};
+use crate::{plan::Plan, rows::ColumnRows};
 
 /// Chunks under way at once: the one that is asked for and the one after it.
 const CHUNKS_AT_ONCE: usize = 2;
@@ -20,31 +20,30 @@ struct Chunk {
     rows: u64,
 }
 
-/// The columns while they are sent, and their share of the open files.
+/// The columns while they are sent.
 struct Sending {
     id: column_store::SeriesId,
     columns: Vec<ColumnRows>,
-    _files: Files,
 }
 
-/// Streams a plan: its head, then its columns in pieces of about `chunk_bytes`, read on blocking threads, one piece ahead
-/// of the client. `served` counts the bytes as they are handed on.
+/// Streams a plan: its header line, then its columns in pieces of about `chunk_bytes`, read on blocking threads, one piece ahead
+/// of the client. `served`, if given, counts the bytes as they are handed on.
 ///
 /// Ends in an error if a file was cut meanwhile: the length was promised, so the connection cannot go on.
 pub(crate) fn chunks(
     plan: Plan,
     chunk_bytes: usize,
     reads: Arc<Semaphore>,
-    served: Handle<Counter>,
+    served: Option<Handle<Counter>>,
 ) -> impl Stream<Item = io::Result<Bytes>> + Send + Sync + 'static {
-    let head = stream::once(future::ready(Ok(plan.head)));
-    let sending = Arc::new(Sending { id: plan.id, columns: plan.columns, _files: plan.files });
+    let head = stream::once(future::ready(Ok(Bytes::from(plan.line))));
+    let sending = Arc::new(Sending { id: plan.id, columns: plan.columns });
     let pieces = pieces(&sending.columns, chunk_bytes);
     let data = stream::iter(pieces)
         .map(move |piece| read(Arc::clone(&sending), piece, Arc::clone(&reads)))
         .buffered(CHUNKS_AT_ONCE);
     head.chain(data).inspect(move |piece| {
-        if let Ok(bytes) = piece {
+        if let (Ok(bytes), Some(served)) = (piece, &served) {
             served.add(bytes.len() as u64);
         }
     })

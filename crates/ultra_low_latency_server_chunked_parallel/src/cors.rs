@@ -10,6 +10,9 @@ use http::{
 
 use crate::missing::X_MISSING;
 
+/// What lets pages of any origin read an answer, as the line of a head.
+pub(crate) const ANY_ORIGIN: &[u8] = b"access-control-allow-origin: *\r\n";
+
 /// Lets pages of any origin read `response`, its `X-Missing` header included.
 pub(crate) fn allow_any_origin<B>(mut response: Response<B>) -> Response<B> {
     let headers = response.headers_mut();

@@ -1,19 +1,22 @@
-//! `GET /api/data`: from a query string to an answer.
+//! `GET /api/data`: from a query string to an answer. Both ways to serve it ask here, so that they mean the same.
 
 use std::{path::Path, sync::Arc, time::Instant};
 
+use bytes::Bytes;
+use column_store::{Access, Index};
 use http::{
     HeaderValue, StatusCode,
-    header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER},
+    header::{CONTENT_LENGTH, CONTENT_TYPE, ETAG, RETRY_AFTER},
 };
 use tokio::{
+    runtime::Handle,
     sync::Semaphore,
-    task::{JoinError, spawn_blocking},
+    task::{JoinError, JoinHandle},
 };
 use warp::{Reply as _, reply::Response};
 
 use crate::{
-    budget::FileBudget,
+    budget::column_files,
     chunks::chunks,
     limits::Limits,
     metrics::{Metrics, Refusal},
@@ -22,25 +25,30 @@ use crate::{
     query::{DataQuery, QueryError},
 };
 
-const OCTETS: HeaderValue = HeaderValue::from_static("application/octet-stream");
+/// What the answers are, as their `Content-Type`.
+pub(crate) const OCTETS: &str = "application/octet-stream";
 
 /// Seconds after which a client may hope again.
-const RETRY_SECONDS: HeaderValue = HeaderValue::from_static("1");
+pub(crate) const RETRY_SECONDS: &str = "1";
 
-/// What answers data requests.
+/// What answers data requests. Cheap to clone; all clones share everything.
+#[derive(Clone, Debug)]
+pub(crate) struct DataAnswers(Arc<Inner>);
+
 #[derive(Debug)]
-pub(crate) struct DataAnswers {
-    root: Arc<Path>,
+struct Inner {
+    index: Index,
     limits: Limits,
     metrics: Metrics,
     plans: Arc<Semaphore>,
     reads: Arc<Semaphore>,
-    files: FileBudget,
+    /// Where disks are waited for.
+    blocking: Handle,
 }
 
 /// Why a data request has no data as its answer; the texts are the bodies.
 #[derive(Debug, thiserror::Error)]
-enum DataError {
+pub(crate) enum DataError {
     #[error(transparent)]
     Query(#[from] QueryError),
     #[error("Not found: {0}")]
@@ -52,80 +60,174 @@ enum DataError {
     Aborted(#[from] JoinError),
 }
 
+/// An answer that is no data.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub(crate) status: StatusCode,
+    pub(crate) text: String,
+    /// Whether asking again soon may help.
+    pub(crate) is_passing: bool,
+    pub(crate) missing: Option<HeaderValue>,
+}
+
+/// A plan, and its whole answer if that is small.
+pub(crate) type Planned = (Plan, Option<Vec<u8>>);
+
 impl DataAnswers {
-    /// `plans` bounds the plans being made, see [`Limits::plans_at_once`].
+    /// `plans` bounds the plans being made, see [`Limits::plans_at_once`]. To be called within the runtime whose blocking
+    /// threads may wait for disks.
     pub(crate) fn new(root: &Path, limits: Limits, metrics: Metrics, plans: Arc<Semaphore>) -> DataAnswers {
         let reads = Arc::new(Semaphore::new(limits.reads_at_once));
-        DataAnswers { root: root.into(), limits, metrics, plans, reads, files: FileBudget::of_process() }
+        let index = Index::new(root, column_files());
+        DataAnswers(Arc::new(Inner { index, limits, metrics, plans, reads, blocking: Handle::current() }))
+    }
+
+    pub(crate) fn index(&self) -> &Index {
+        &self.0.index
+    }
+
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.0.limits
+    }
+
+    pub(crate) fn metrics(&self) -> &Metrics {
+        &self.0.metrics
+    }
+
+    /// A bound for reads of large answers.
+    pub(crate) fn reads(&self) -> Arc<Semaphore> {
+        Arc::clone(&self.0.reads)
+    }
+
+    /// Runs what may wait for a disk.
+    pub(crate) fn blocking<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
+        self.0.blocking.spawn_blocking(work)
     }
 
     /// Answers one request; never without an answer.
     pub(crate) async fn answer(&self, query: Option<&str>, is_head: bool) -> Response {
-        match self.plan(query).await {
-            Ok(plan) => self.data(plan, is_head),
-            Err(error) => self.failure(&error),
+        match self.planned(query, !is_head).await {
+            Ok(planned) => self.data(planned, is_head),
+            Err(error) => self.failure(&error).into_response(),
         }
     }
 
-    async fn plan(&self, query: Option<&str>) -> Result<Plan, DataError> {
+    async fn planned(&self, query: Option<&str>, with_data: bool) -> Result<Planned, DataError> {
         let start = Instant::now();
-        let query = DataQuery::parse(query, &self.limits)?;
-        let (id, strict) = (query.id.clone(), query.strict);
-        let planned = self.plan_on_disk(query).await;
-        let has_symbol = planned.as_ref().is_ok_and(Plan::has_symbol);
-        self.metrics.queried(&id, has_symbol, start.elapsed());
-        match planned? {
-            Plan { rows: 0, missing: Some(missing), .. } if strict => Err(DataError::NotFound(missing)),
+        let query = DataQuery::parse(query, &self.0.limits)?;
+        match self.from_memory(&query, with_data) {
+            Err(PlanError::NotResident) => self.from_disk(query, with_data, start).await,
+            planned => {
+                self.from_memory_counted();
+                self.all_settled(&query, planned, start)
+            }
+        }
+    }
+
+    fn from_memory(&self, query: &DataQuery, with_data: bool) -> Result<Planned, PlanError> {
+        let plan = Plan::make(&self.0.index, query, Access::Resident)?;
+        self.with_data(plan, with_data, Access::Resident)
+    }
+
+    fn with_data(&self, plan: Plan, with_data: bool, access: Access) -> Result<Planned, PlanError> {
+        let mut whole = None;
+        if with_data && plan.is_small(&self.0.limits) {
+            plan.append_to(whole.insert(Vec::new()), access)?;
+        }
+        Ok((plan, whole))
+    }
+
+    /// Plans where a disk may be waited for, and reads the answer there too if it is small.
+    pub(crate) async fn from_disk(
+        &self,
+        query: DataQuery,
+        with_data: bool,
+        start: Instant,
+    ) -> Result<Planned, DataError> {
+        // Never closed; if it were, planning without a turn would still be correct.
+        let turn = Arc::clone(&self.0.plans).acquire_owned().await.ok();
+        let this = self.clone();
+        // Held by the work itself, so that clients which ask and hang up cannot pile plans up.
+        let planned = self.blocking(move || {
+            let _held_until_planned = turn;
+            let plan = Plan::make(&this.0.index, &query, Access::Disk);
+            let planned = plan.and_then(|plan| this.with_data(plan, with_data, Access::Disk));
+            let days_looked_up = planned.as_ref().map_or(0, |(plan, _)| plan.days_looked_up);
+            this.0.metrics.looked_up(days_looked_up == 0, false);
+            this.all_settled(&query, planned, start)
+        });
+        planned.await?
+    }
+
+    fn all_settled(
+        &self,
+        query: &DataQuery,
+        planned: Result<Planned, PlanError>,
+        start: Instant,
+    ) -> Result<Planned, DataError> {
+        let (plan, whole) = match planned {
+            Ok((plan, whole)) => (Ok(plan), whole),
+            Err(error) => (Err(error), None),
+        };
+        Ok((self.settled(query, plan, start)?, whole))
+    }
+
+    /// Notes that a request was answered without a disk.
+    pub(crate) fn from_memory_counted(&self) {
+        self.0.metrics.looked_up(true, true);
+    }
+
+    /// Counts a query and applies `strict`.
+    pub(crate) fn settled(
+        &self,
+        query: &DataQuery,
+        plan: Result<Plan, PlanError>,
+        start: Instant,
+    ) -> Result<Plan, DataError> {
+        let has_symbol = plan.as_ref().is_ok_and(Plan::has_symbol);
+        self.0.metrics.queried(&query.id, has_symbol, start.elapsed());
+        match plan? {
+            Plan { rows: 0, missing: Some(missing), .. } if query.strict => Err(DataError::NotFound(missing)),
             plan => Ok(plan),
         }
     }
 
-    async fn plan_on_disk(&self, query: DataQuery) -> Result<Plan, DataError> {
-        // Never closed; if it were, planning without a turn would still be correct.
-        let turn = Arc::clone(&self.plans).acquire_owned().await.ok();
-        let files = self.files.take(query.files()).ok_or(PlanError::OpenFiles)?;
-        let (root, limits) = (Arc::clone(&self.root), self.limits.clone());
-        // Held by the work itself, so that clients which ask and hang up cannot pile plans up.
-        let planned = spawn_blocking(move || {
-            let _held_until_planned = turn;
-            Plan::make(&root, query, files, &limits)
-        });
-        Ok(planned.await??)
-    }
-
-    fn data(&self, plan: Plan, is_head: bool) -> Response {
+    fn data(&self, (plan, whole): Planned, is_head: bool) -> Response {
         let length = plan.length;
-        let missing = plan.missing.as_ref().map(Missing::header);
+        let (missing, etag) = (plan.missing.as_ref().map(Missing::header), plan.etag.clone());
         let mut response = if is_head {
             Response::default()
         } else {
-            let served = self.metrics.bytes_served(&plan.id, plan.has_symbol());
-            if plan.columns.is_empty() {
-                served.add(plan.head.len() as u64);
-                http::Response::new(plan.head).into_response()
-            } else {
-                let chunks = chunks(plan, self.limits.chunk_bytes, Arc::clone(&self.reads), served);
-                warp::reply::stream(chunks).into_response()
+            let served = self.0.metrics.bytes_served(&plan.id, plan.has_symbol());
+            match whole {
+                Some(whole) => {
+                    served.add(whole.len() as u64);
+                    http::Response::new(Bytes::from(whole)).into_response()
+                }
+                None => {
+                    let chunks = chunks(plan, self.0.limits.chunk_bytes, self.reads(), Some(served));
+                    warp::reply::stream(chunks).into_response()
+                }
             }
         };
         let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, OCTETS);
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(OCTETS));
         headers.insert(CONTENT_LENGTH, length.into());
-        if let Some(missing) = missing {
-            headers.insert(X_MISSING, missing);
-        }
+        headers.extend(missing.map(|missing| (X_MISSING, missing)));
+        headers.extend(etag.map(|etag| (ETAG, etag)));
         response
     }
 
-    fn failure(&self, error: &DataError) -> Response {
+    /// What to answer if there is no data, counted and logged.
+    pub(crate) fn failure(&self, error: &DataError) -> Failure {
         let status = match error {
             DataError::Query(error) => {
-                error.refusal().into_iter().for_each(|refusal| self.metrics.refused(refusal));
+                error.refusal().into_iter().for_each(|refusal| self.0.metrics.refused(refusal));
                 StatusCode::BAD_REQUEST
             }
             DataError::NotFound(_) => StatusCode::NOT_FOUND,
             DataError::Plan(PlanError::OpenFiles) => {
-                self.metrics.refused(Refusal::OpenFiles);
+                self.0.metrics.refused(Refusal::OpenFiles);
                 StatusCode::SERVICE_UNAVAILABLE
             }
             DataError::Plan(PlanError::Cut(_)) => StatusCode::SERVICE_UNAVAILABLE,
@@ -135,14 +237,21 @@ impl DataAnswers {
         if status == StatusCode::INTERNAL_SERVER_ERROR {
             tracing::error!(error = ?error, "data request failed");
         }
-        let mut response = http::Response::new(error.to_string()).into_response();
-        *response.status_mut() = status;
-        if status == StatusCode::SERVICE_UNAVAILABLE {
-            response.headers_mut().insert(RETRY_AFTER, RETRY_SECONDS);
+        let missing = if let DataError::NotFound(missing) = error { Some(missing.header()) } else { None };
+        let is_passing = status == StatusCode::SERVICE_UNAVAILABLE;
+        Failure { status, text: error.to_string(), is_passing, missing }
+    }
+}
+
+impl Failure {
+    pub(crate) fn into_response(self) -> Response {
+        let mut response = http::Response::new(self.text).into_response();
+        *response.status_mut() = self.status;
+        let headers = response.headers_mut();
+        if self.is_passing {
+            headers.insert(RETRY_AFTER, HeaderValue::from_static(RETRY_SECONDS));
         }
-        if let DataError::NotFound(missing) = error {
-            response.headers_mut().insert(X_MISSING, missing.header());
-        }
+        headers.extend(self.missing.map(|missing| (X_MISSING, missing)));
         response
     }
 }

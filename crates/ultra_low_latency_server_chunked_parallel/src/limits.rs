@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+use crate::api_limits::ApiLimits;
+
 /// The limits of the data port.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Limits {
@@ -28,13 +30,19 @@ pub struct Limits {
     /// do not hold up small ones.
     pub reads_at_once: usize,
 
-    /// Bytes of a chunk (default 128 KiB). An answer holds at most two: one being sent, one ahead. Also the size up to
-    /// which an answer is read together with its plan.
+    /// Bytes of a chunk (default 128 KiB). An answer that is not sent out of its files holds at most two: one being sent,
+    /// one ahead.
     pub chunk_bytes: usize,
+
+    /// Bytes up to which an answer is read whole and sent at once (default 64 KiB); a longer one is sent out of its files.
+    pub small_bytes: usize,
 
     /// Different values of the metrics' `symbol` label (default 500); further symbols share `other`. Each costs some 25
     /// series.
     pub symbol_labels: usize,
+
+    /// Those of the other paths.
+    pub api: ApiLimits,
 }
 
 impl Default for Limits {
@@ -47,7 +55,9 @@ impl Default for Limits {
             plans_at_once: 8,
             reads_at_once: 32,
             chunk_bytes: 128 * 1024,
+            small_bytes: 64 * 1024,
             symbol_labels: 500,
+            api: ApiLimits::default(),
         }
     }
 }

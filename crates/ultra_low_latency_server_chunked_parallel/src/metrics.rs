@@ -4,10 +4,11 @@ use std::{sync::Arc, time::Duration};
 
 use column_store::{SeriesId, Table};
 use metrics_server::{
-    ConnectionObserver, Counter, Family, Handle, Histogram, HttpMetrics, IntGauge, RegisterError, Registry,
+    ConnectionObserver, Counter, Family, Handle, Histogram, HttpMetrics, IntGauge, Protocol, RegisterError, Registry,
+    ShardedCounter,
 };
 
-use crate::{limits::Limits, symbol_labels::SymbolLabels};
+use crate::{api::PATHS, api_metrics::ApiMetrics, limits::Limits, symbol_labels::SymbolLabels};
 
 /// The paths of the data port; requests for others share one label value.
 pub(crate) const DATA_PATH: &str = "/api/data";
@@ -26,11 +27,28 @@ const QUERY_SECONDS: [f64; 19] = [
 pub(crate) struct Metrics {
     /// Requests and their durations, by route.
     pub(crate) http: HttpMetrics,
-    connections: Handle<IntGauge>,
+    /// Those of the other paths.
+    pub(crate) api: ApiMetrics,
+    connections: [Handle<IntGauge>; Protocol::ALL.len()],
     bytes_served: Family<Counter, 2>,
     query_seconds: Family<Histogram, 1>,
     refused: [Handle<Counter>; Refusal::ALL.len()],
+    file_lookups: Lookups,
+    page_lookups: Lookups,
     symbols: Arc<SymbolLabels>,
+}
+
+/// How often something was at hand.
+#[derive(Clone, Debug)]
+struct Lookups {
+    hits: Handle<ShardedCounter>,
+    misses: Handle<ShardedCounter>,
+}
+
+impl Lookups {
+    fn count(&self, is_hit: bool) {
+        if is_hit { self.hits.inc() } else { self.misses.inc() }
+    }
 }
 
 /// A limit that refused a request or a connection.
@@ -46,10 +64,22 @@ pub(crate) enum Refusal {
     OpenFiles,
     /// [`Limits::connections`].
     Connections,
+    /// [`ApiLimits::stream_clients`](crate::ApiLimits::stream_clients).
+    StreamClients,
+    /// [`ApiLimits::stream_subscriptions`](crate::ApiLimits::stream_subscriptions).
+    StreamSubscriptions,
 }
 
 impl Refusal {
-    const ALL: [Refusal; 5] = [Self::Days, Self::Columns, Self::Files, Self::OpenFiles, Self::Connections];
+    const ALL: [Refusal; 7] = [
+        Self::Days,
+        Self::Columns,
+        Self::Files,
+        Self::OpenFiles,
+        Self::Connections,
+        Self::StreamClients,
+        Self::StreamSubscriptions,
+    ];
 
     fn name(self) -> &'static str {
         match self {
@@ -58,19 +88,19 @@ impl Refusal {
             Self::Files => "files",
             Self::OpenFiles => "open_files",
             Self::Connections => "connections",
+            Self::StreamClients => "stream_clients",
+            Self::StreamSubscriptions => "stream_subscriptions",
         }
     }
 }
-
-/// The only protocol there is so far, by its ALPN name.
-const HTTP_1_1: &str = "http/1.1";
 
 impl Metrics {
     /// Registers all of them. Counters go without `_total`, which the exposition appends.
     pub(crate) fn register(registry: &mut Registry, limits: &Limits) -> Result<Metrics, RegisterError> {
         let help = "Open connections to the data port";
         let connections = registry.int_gauge("gpu_charts_server_concurrent_connections", help).labels(["protocol"]);
-        let connections = connections.register()?.handle([HTTP_1_1]);
+        let connections = connections.register()?;
+        let connections = Protocol::ALL.map(|protocol| connections.handle([protocol.as_str()]));
         // The label values are bounded by `SymbolLabels`; those for what has no place come on top.
         let symbols = limits.symbol_labels + 2;
         let help = "Bytes of data answers handed to the network, header lines included";
@@ -81,8 +111,22 @@ impl Metrics {
         let query_seconds = query_seconds.buckets(QUERY_SECONDS).labels(["symbol"]).cap(symbols).register()?;
         let help = "Requests and connections refused by a limit";
         let refused = registry.counter("gpu_charts_server_requests_refused", help).labels(["reason"]).register()?;
+        let help = "Requests whose column files were open (files), whose bytes were in the page cache (pages)";
+        let hits = registry.sharded_counter("gpu_charts_server_cache_hits", help).labels(["cache_type"]).register()?;
+        let help = "Requests that had to look column files up (files), that had to wait for a disk or for that (pages)";
+        let misses =
+            registry.sharded_counter("gpu_charts_server_cache_misses", help).labels(["cache_type"]).register()?;
+        let lookups = |kind: &str| Lookups { hits: hits.handle([kind]), misses: misses.handle([kind]) };
+        let help = "Column files mapped into memory: none ever is, they are sent by sendfile or read, so that no file that \
+                    is cut can end the server";
+        let mapped =
+            registry.int_gauge("gpu_charts_server_memory_mapped_files", help).labels(["data_type"]).register()?;
+        Table::ALL.iter().for_each(|table| drop(mapped.handle([table.name()])));
         Ok(Metrics {
-            http: HttpMetrics::register(registry, "gpu_charts_server", &[DATA_PATH, SYMBOLS_PATH]),
+            file_lookups: lookups("files"),
+            page_lookups: lookups("pages"),
+            http: HttpMetrics::register(registry, "gpu_charts_server", &PATHS),
+            api: ApiMetrics::register(registry)?,
             connections,
             bytes_served,
             query_seconds,
@@ -104,6 +148,12 @@ impl Metrics {
         self.bytes_served.handle([&symbol, Table::name(id.table)])
     }
 
+    /// A request found its files open or did not, and its bytes in the page cache or not.
+    pub(crate) fn looked_up(&self, files: bool, pages: bool) {
+        self.file_lookups.count(files);
+        self.page_lookups.count(pages);
+    }
+
     /// A limit refused something.
     pub(crate) fn refused(&self, reason: Refusal) {
         if let Some(counter) = self.refused.get(reason as usize) {
@@ -113,15 +163,23 @@ impl Metrics {
 }
 
 impl ConnectionObserver for Metrics {
-    fn opened(&self) {
-        self.connections.add(1);
+    fn speaks(&self, protocol: Protocol) {
+        self.speaking(protocol, 1);
     }
 
-    fn closed(&self) {
-        self.connections.add(-1);
+    fn spoke(&self, protocol: Protocol) {
+        self.speaking(protocol, -1);
     }
 
     fn refused(&self) {
         Metrics::refused(self, Refusal::Connections);
+    }
+}
+
+impl Metrics {
+    fn speaking(&self, protocol: Protocol, change: i64) {
+        if let Some(connections) = self.connections.get(protocol as usize) {
+            connections.add(change);
+        }
     }
 }

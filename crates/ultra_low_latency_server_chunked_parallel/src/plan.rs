@@ -1,21 +1,20 @@
 //! What an answer will be, decided before its first byte: which rows of which files, and the header line.
 
-use std::{collections::BTreeMap, io, path::Path};
+use std::io;
 
-use bytes::{BufMut as _, Bytes, BytesMut};
-use column_store::{Reader, Selection, SeriesId, StoreError};
-use serde::Serialize;
+use column_store::{Access, Found, Index, IndexError, Selection, SeriesId, StoreError};
+use http::HeaderValue;
 
-use crate::{budget::Files, limits::Limits, missing::Missing, query::DataQuery, rows::ColumnRows};
+use crate::{etag, limits::Limits, missing::Missing, query::DataQuery, rows::ColumnRows};
 
 /// An answer to be.
 #[derive(Debug)]
 pub(crate) struct Plan {
     /// Of which series.
     pub(crate) id: SeriesId,
-    /// The JSON line and its newline; if `columns` is empty, everything.
-    pub(crate) head: Bytes,
-    /// What follows `head`, in order; empty if `head` holds it all.
+    /// The JSON line that describes the columns, with its newline.
+    pub(crate) line: Vec<u8>,
+    /// The rows that follow it, in order.
     pub(crate) columns: Vec<ColumnRows>,
     /// Bytes of the whole answer.
     pub(crate) length: u64,
@@ -23,13 +22,18 @@ pub(crate) struct Plan {
     pub(crate) rows: u64,
     /// What was asked for and is not there.
     pub(crate) missing: Option<Missing>,
-    /// The answer's share of the open files, for as long as it needs them.
-    pub(crate) files: Files,
+    /// Of an answer that will always be the same.
+    pub(crate) etag: Option<HeaderValue>,
+    /// Days whose files had to be looked up.
+    pub(crate) days_looked_up: usize,
 }
 
 /// Why there is no plan. The texts go to clients and hold no path.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum PlanError {
+    /// Never told to a client: the plan is then made where waiting for a disk is no harm.
+    #[error("The data is not in memory")]
+    NotResident,
     #[error("Too many files are open, please ask again")]
     OpenFiles,
     #[error("The data is behind a link that leads out of the data directory, which the server does not follow")]
@@ -59,39 +63,43 @@ impl From<StoreError> for PlanError {
     }
 }
 
-impl From<io::Error> for PlanError {
-    fn from(error: io::Error) -> PlanError {
-        if error.kind() == io::ErrorKind::UnexpectedEof { PlanError::Cut(error) } else { PlanError::Read(error) }
+impl From<IndexError> for PlanError {
+    fn from(error: IndexError) -> PlanError {
+        match error {
+            IndexError::NotResident => PlanError::NotResident,
+            IndexError::Store(error) => error.into(),
+            // Nothing else is known of errors that a later version may add.
+            _ => PlanError::OpenFiles,
+        }
     }
 }
 
-/// The header line; the order of the fields is the order of the keys, which clients may rely on.
-#[derive(Serialize)]
-struct HeaderLine {
-    columns: Vec<HeaderColumn>,
-}
-
-#[derive(Serialize)]
-struct HeaderColumn {
-    data_length: u64,
-    name: &'static str,
-    num_records: u64,
-    record_size: usize,
+impl From<io::Error> for PlanError {
+    fn from(error: io::Error) -> PlanError {
+        match error.kind() {
+            io::ErrorKind::UnexpectedEof => PlanError::Cut(error),
+            io::ErrorKind::WouldBlock => PlanError::NotResident,
+            _ => PlanError::Read(error),
+        }
+    }
 }
 
 impl Plan {
-    /// Opens and searches the files of `query`. Small answers are read here too, which saves them the way through the
-    /// chunk reader. Belongs on a blocking thread.
+    /// Searches the files of `query`. With [`Access::Disk`] this belongs on a blocking thread.
     ///
     /// # Errors
     /// [`PlanError`]. A data directory, exchange, symbol, table or day that is not there is no error but
     /// [`Plan::missing`].
-    pub(crate) fn make(root: &Path, query: DataQuery, mut files: Files, limits: &Limits) -> Result<Plan, PlanError> {
-        let Selection { columns, incomplete, any_day } = select(root, &query)?;
-        let missing = if !any_day {
-            Some(Missing::of_series(root, &query.id, query.start, query.end))
-        } else {
+    pub(crate) fn make(index: &Index, query: &DataQuery, access: Access) -> Result<Plan, PlanError> {
+        let Found { selection, validator, days_looked_up } = select(index, query, access)?;
+        let Selection { columns, incomplete, any_day } = selection;
+        let missing = if any_day {
             (!incomplete.is_empty()).then_some(Missing::Days(incomplete))
+        } else if access == Access::Resident {
+            // Which directory is absent takes looking at them.
+            return Err(PlanError::NotResident);
+        } else {
+            Some(Missing::of_series(index.root(), &query.id, query.start, query.end))
         };
         // Every column of a selection has the same number of rows.
         let selected = columns.first().map_or(0, |column| column.rows);
@@ -99,66 +107,79 @@ impl Plan {
         let columns: Vec<ColumnRows> =
             columns.into_iter().map(|selection| ColumnRows::new(selection, stride)).collect();
         let rows = columns.first().map_or(0, ColumnRows::rows);
-        let line = header_line(&columns)?;
-        let data_bytes: u64 = columns.iter().map(ColumnRows::bytes).sum();
-        let length = line.len() as u64 + data_bytes;
-        // Planning must stay short, so what takes much reading is left to the chunks also if little comes of it.
-        let read_cost: u64 = columns.iter().map(ColumnRows::read_cost).sum();
-        let is_quick = read_cost <= 4 * limits.chunk_bytes as u64;
-        let (head, columns) = match usize::try_from(data_bytes) {
-            Ok(data_bytes) if is_quick && data_bytes <= limits.chunk_bytes => {
-                (read_all(&line, &columns, data_bytes)?, Vec::new())
-            }
-            _ => (Bytes::from(line), columns),
-        };
-        files.keep(open_files(&columns));
-        Ok(Plan { id: query.id, head, columns, length, rows, missing, files })
+        let line = header_line(&columns);
+        let length = line.len() as u64 + columns.iter().map(ColumnRows::bytes).sum::<u64>();
+        let etag = validator.map(|validator| etag::of(validator, query));
+        Ok(Plan { id: query.id.clone(), line, columns, length, rows, missing, etag, days_looked_up })
     }
 
     /// Whether the symbol is on disk, and so fit to be a label of a metric.
     pub(crate) fn has_symbol(&self) -> bool {
         self.missing.as_ref().is_none_or(Missing::has_symbol)
     }
+
+    /// Whether the answer is best read at once: it is small, and little has to be read for it.
+    pub(crate) fn is_small(&self, limits: &Limits) -> bool {
+        let read_cost: u64 = self.columns.iter().map(ColumnRows::read_cost).sum();
+        self.length <= limits.small_bytes as u64 && read_cost <= 8 * limits.small_bytes as u64
+    }
+
+    /// Whether the rows lie in the files as they are sent.
+    pub(crate) fn is_contiguous(&self) -> bool {
+        self.columns.iter().all(ColumnRows::is_contiguous)
+    }
+
+    /// Appends the answer, or nothing if there is an error.
+    ///
+    /// # Errors
+    /// [`PlanError::NotResident`] as `access` says, [`PlanError::Cut`], or [`PlanError::Read`].
+    pub(crate) fn append_to(&self, answer: &mut Vec<u8>, access: Access) -> Result<(), PlanError> {
+        let before = answer.len();
+        answer.extend_from_slice(&self.line);
+        for rows in &self.columns {
+            let begin = answer.len();
+            answer.resize(begin + usize::try_from(rows.bytes()).unwrap_or(0), 0);
+            if let Err(error) = rows.read_with(0, answer.get_mut(begin..).unwrap_or_default(), access) {
+                answer.truncate(before);
+                return Err(error.into());
+            }
+        }
+        Ok(())
+    }
 }
 
-fn select(root: &Path, query: &DataQuery) -> Result<Selection, PlanError> {
-    match Reader::open(root) {
-        Ok(reader) => Ok(reader.select(&query.id, &query.columns, query.start, query.end)?),
+fn select(index: &Index, query: &DataQuery, access: Access) -> Result<Found, PlanError> {
+    match index.select(&query.id, &query.columns, query.start, query.end, access) {
         // The logger may be started after the server: until then there is just nothing.
-        Err(StoreError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+        Err(IndexError::Store(StoreError::Io { source, .. })) if source.kind() == io::ErrorKind::NotFound => {
             let nothing = |column| column_store::ColumnSelection { column, rows: 0, slices: Vec::new() };
             let columns = query.columns.iter().map(|column| nothing(*column)).collect();
-            Ok(Selection { columns, incomplete: Vec::new(), any_day: false })
+            let selection = Selection { columns, incomplete: Vec::new(), any_day: false };
+            Ok(Found { selection, validator: None, days_looked_up: 0 })
         }
-        Err(error) => Err(error.into()),
+        found => Ok(found?),
     }
 }
 
-/// Files that the columns hold open; a column that is asked for twice shares its files.
-fn open_files(columns: &[ColumnRows]) -> usize {
-    let by_name: BTreeMap<&str, usize> = columns.iter().map(|rows| (rows.column().name, rows.files())).collect();
-    by_name.values().sum()
-}
-
-fn header_line(columns: &[ColumnRows]) -> Result<Vec<u8>, PlanError> {
-    let columns = columns.iter().map(|rows| HeaderColumn {
-        data_length: rows.bytes(),
-        name: rows.column().name,
-        num_records: rows.rows(),
-        record_size: rows.width(),
-    });
-    let mut line = serde_json::to_vec(&HeaderLine { columns: columns.collect() }).map_err(io::Error::from)?;
-    line.push(b'\n');
-    Ok(line)
-}
-
-fn read_all(line: &[u8], columns: &[ColumnRows], data_bytes: usize) -> Result<Bytes, PlanError> {
-    let mut answer = BytesMut::with_capacity(line.len() + data_bytes);
-    answer.put_slice(line);
-    for rows in columns {
-        let begin = answer.len();
-        answer.put_bytes(0, usize::try_from(rows.bytes()).unwrap_or(0));
-        rows.read(0, answer.get_mut(begin..).unwrap_or_default())?;
+/// The header line; clients may rely on the order of its keys. Names of columns are plain: nothing needs escaping.
+fn header_line(columns: &[ColumnRows]) -> Vec<u8> {
+    let mut line = Vec::with_capacity(16 + 96 * columns.len());
+    let (mut bytes, mut records, mut size) = (itoa::Buffer::new(), itoa::Buffer::new(), itoa::Buffer::new());
+    line.extend_from_slice(b"{\"columns\":[");
+    for (at, rows) in columns.iter().enumerate() {
+        let parts = [
+            if at == 0 { "{\"data_length\":" } else { ",{\"data_length\":" },
+            bytes.format(rows.bytes()),
+            ",\"name\":\"",
+            rows.column().name,
+            "\",\"num_records\":",
+            records.format(rows.rows()),
+            ",\"record_size\":",
+            size.format(rows.width()),
+            "}",
+        ];
+        parts.iter().for_each(|part| line.extend_from_slice(part.as_bytes()));
     }
-    Ok(answer.freeze())
+    line.extend_from_slice(b"]}\n");
+    line
 }

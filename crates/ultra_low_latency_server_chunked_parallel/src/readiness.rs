@@ -2,10 +2,12 @@
 
 use std::{io, path::PathBuf, time::Duration};
 
-use column_store::{Reader, StoreError};
+use column_store::{Index, StoreError};
 use metrics_server::Component;
 use tokio::{task::spawn_blocking, time::MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
+
+use crate::data_answer::DataAnswers;
 
 /// How often the directory is looked at.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -21,8 +23,9 @@ enum Found {
     Fault(&'static str),
 }
 
-/// Looks at the data directory once a second until `shutdown` and reports to `component`.
-pub(crate) async fn watch(root: PathBuf, component: Component, shutdown: CancellationToken) {
+/// Looks at the data directory once a second until `shutdown`, with the index of its open files, and reports to
+/// `component`.
+pub(crate) async fn watch(root: PathBuf, answers: DataAnswers, component: Component, shutdown: CancellationToken) {
     let mut interval = tokio::time::interval(INTERVAL);
     interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut last = None;
@@ -31,11 +34,11 @@ pub(crate) async fn watch(root: PathBuf, component: Component, shutdown: Cancell
             () = shutdown.cancelled() => break,
             _ = interval.tick() => {}
         }
-        let looked_at = root.clone();
+        let looking_at = answers.clone();
         let looking = tokio::select! {
             // A disk that hangs must not keep the server from ending.
             () = shutdown.cancelled() => break,
-            looking = spawn_blocking(move || look(&looked_at)) => looking,
+            looking = spawn_blocking(move || look(looking_at.index())) => looking,
         };
         let Ok((found, error)) = looking else { continue };
         if last.replace(found) != Some(found) {
@@ -49,9 +52,9 @@ pub(crate) async fn watch(root: PathBuf, component: Component, shutdown: Cancell
     component.finish();
 }
 
-fn look(root: &std::path::Path) -> (Found, Option<StoreError>) {
-    let found = match Reader::open(root) {
-        Ok(_) => return (Found::Data, None),
+fn look(index: &Index) -> (Found, Option<StoreError>) {
+    let found = match index.sweep() {
+        Ok(()) => return (Found::Data, None),
         Err(error) => error,
     };
     let fault = match &found {

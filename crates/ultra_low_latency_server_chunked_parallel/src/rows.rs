@@ -2,7 +2,7 @@
 
 use std::io;
 
-use column_store::{Column, ColumnSelection, Slice};
+use column_store::{Access, Column, ColumnSelection, Slice};
 
 /// Above this distance between two wanted cells, bytes, each is read for itself. A page: closer together, every page is
 /// touched anyway, and copying it costs less than a system call.
@@ -59,20 +59,37 @@ impl ColumnRows {
         self.rows * (self.stride * self.width() as u64).min(SPARSE_BYTES)
     }
 
-    /// Files that it holds open.
-    pub(crate) fn files(&self) -> usize {
-        self.days.len()
-    }
-
     /// Fills `buffer` with whole rows, from the answer's row `first` on.
     ///
     /// # Errors
     /// `UnexpectedEof` if a file was cut since the rows were selected.
     pub(crate) fn read(&self, first: u64, buffer: &mut [u8]) -> io::Result<()> {
-        if self.stride == 1 { self.read_contiguous(first, buffer) } else { self.read_strided(first, buffer) }
+        self.read_with(first, buffer, Access::Disk)
     }
 
-    fn read_contiguous(&self, first: u64, mut buffer: &mut [u8]) -> io::Result<()> {
+    /// As [`read`](ColumnRows::read), and only from memory if `access` says so.
+    ///
+    /// # Errors
+    /// Also `WouldBlock`, if it would take a disk.
+    pub(crate) fn read_with(&self, first: u64, buffer: &mut [u8], access: Access) -> io::Result<()> {
+        if self.is_contiguous() {
+            self.read_contiguous(first, buffer, access)
+        } else {
+            self.read_strided(first, buffer, access)
+        }
+    }
+
+    /// Whether all rows are in the answer, as they lie in the files.
+    pub(crate) fn is_contiguous(&self) -> bool {
+        self.stride == 1
+    }
+
+    /// Where the rows of a contiguous column lie.
+    pub(crate) fn slices(&self) -> impl Iterator<Item = &Slice> {
+        self.days.iter().map(|(_, slice)| slice)
+    }
+
+    fn read_contiguous(&self, first: u64, mut buffer: &mut [u8], access: Access) -> io::Result<()> {
         let width = self.width() as u64;
         let mut row = first;
         while !buffer.is_empty() {
@@ -80,14 +97,14 @@ impl ColumnRows {
             let position = local * width;
             let length = usize::try_from(slice.len() - position).unwrap_or(usize::MAX).min(buffer.len());
             let (part, rest) = std::mem::take(&mut buffer).split_at_mut(length);
-            slice.read_at(part, position)?;
+            slice.read_with(part, position, access)?;
             buffer = rest;
             row += length as u64 / width;
         }
         Ok(())
     }
 
-    fn read_strided(&self, first: u64, buffer: &mut [u8]) -> io::Result<()> {
+    fn read_strided(&self, first: u64, buffer: &mut [u8], access: Access) -> io::Result<()> {
         let width = self.width();
         let step = self.stride * width as u64;
         let mut block = Vec::new();
@@ -101,7 +118,7 @@ impl ColumnRows {
             let block_bytes = if step > SPARSE_BYTES { width as u64 } else { BLOCK_BYTES };
             let span = wanted.min(slice.len() - position).min(block_bytes);
             block.resize(usize::try_from(span).unwrap_or(width), 0);
-            slice.read_at(&mut block, position)?;
+            slice.read_with(&mut block, position, access)?;
             let found = span.div_ceil(step);
             for (index, cell) in (0..found).zip(&mut cells) {
                 let at = usize::try_from(index * step).unwrap_or(usize::MAX);

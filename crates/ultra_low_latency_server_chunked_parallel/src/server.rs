@@ -4,16 +4,15 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use metrics_server::{
     BindError, Component, Endpoint, Exposition, Health, LandingPage, Listener, RegisterError, Registry, Security,
-    SecurityError, ServeError, build_info, http_bind, http_serve, process, runtime,
+    SecurityError, ServeError, build_info, http_bind, process, runtime,
 };
 use tokio::{
     runtime::Handle,
     task::{JoinError, JoinSet},
 };
 use tokio_util::sync::CancellationToken;
-use tower::Layer as _;
 
-use crate::{api::Api, config::Config, limits::Limits, metrics::Metrics, readiness};
+use crate::{api::Api, config::Config, data_loop::DataLoops, data_port, limits::Limits, metrics::Metrics, readiness};
 
 /// The name that `/health` and `/ready` answer with.
 const SERVICE: &str = "gpu-charts-server";
@@ -25,8 +24,9 @@ pub struct Server {
     data_addr: SocketAddr,
     endpoint: Endpoint,
     api: Api,
+    loops: DataLoops,
     metrics: Metrics,
-    limits: Limits,
+    connections: metrics_server::Limits,
     data_path: PathBuf,
     data_directory: Component,
 }
@@ -44,6 +44,9 @@ pub enum ServerError {
     /// The metrics endpoint cannot be opened.
     #[error("the metrics endpoint cannot be opened")]
     MetricsPort(#[source] BindError),
+    /// The threads that serve data cannot be started.
+    #[error("the threads that serve data cannot be started")]
+    Threads(#[source] std::io::Error),
     /// A metric cannot be registered: a mistake in this program.
     #[error(transparent)]
     Metric(#[from] RegisterError),
@@ -104,7 +107,9 @@ impl Server {
         let endpoint = endpoint.bind().await.map_err(ServerError::MetricsPort)?;
         tracing::info!(address = %data_addr, data_path = %config.data_path.display(), "data port listens");
         let data_path = config.data_path.clone();
-        Ok(Server { data, data_addr, endpoint, api, metrics, limits, data_path, data_directory })
+        let connections = connection_limits(&limits);
+        let loops = data_port::loops(&api, &metrics, &connections).map_err(ServerError::Threads)?;
+        Ok(Server { data, data_addr, endpoint, api, loops, metrics, connections, data_path, data_directory })
     }
 
     /// Where the data port listens, with the port that the system chose for port 0.
@@ -127,19 +132,19 @@ impl Server {
         let drained = CancellationToken::new();
         let mut parts = JoinSet::new();
 
-        let service = self.metrics.http.layer(warp::service(self.api.routes()));
-        let connections = metrics_server::Limits { connections: self.limits.connections, ..Default::default() };
+        let answers = self.api.answers();
         // However it ends, the metrics endpoint goes after it, and with that one the rest.
         let (has_drained, stop_data) = (drained.clone().drop_guard(), stop.clone());
         parts.spawn(async move {
             let _when_ended = has_drained;
-            ("data port", http_serve(self.data, service, &connections, self.metrics, stop_data).await)
+            let (data, limits) = (self.data, self.connections);
+            ("data port", data_port::serve(data, self.api, self.loops, self.metrics, &limits, stop_data).await)
         });
 
         let (ends_all, stop_watch) = (stop.clone().drop_guard(), stop.clone());
         parts.spawn(async move {
             let _when_ended = ends_all;
-            readiness::watch(self.data_path, self.data_directory, stop_watch).await;
+            readiness::watch(self.data_path, answers, self.data_directory, stop_watch).await;
             ("data directory's watch", Ok(()))
         });
 
@@ -165,6 +170,11 @@ impl Server {
         }
         result
     }
+}
+
+/// What connections may use up. Half of the files that the process may open are for columns, and a few more for all else.
+fn connection_limits(limits: &Limits) -> metrics_server::Limits {
+    metrics_server::Limits { connections: limits.connections, ..Default::default() }
 }
 
 #[cfg(test)]

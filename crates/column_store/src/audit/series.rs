@@ -115,16 +115,22 @@ fn torn_files(directory: &Path, days: &mut [DayAudit]) -> Result<(), StoreError>
 impl Pass {
     /// A day beside the ones asked for: only its ids and records count.
     fn context(&mut self, directory: &Path, id: &SeriesId, day: Day) -> Result<(), StoreError> {
-        let found = Found::on_disk(directory, id.table, day)?;
         let gaps = day::records(directory, day, &mut self.history, &mut Vec::new())?;
+        let found = Found::on_disk(directory, id.table, day)?;
         self.gaps.extend(gaps.into_iter().map(|gap| (day, gap)));
         let has_ids = found.columns().iter().any(|(column, ..)| column.name == id.table.id_column());
         self.ids(directory, id, day, if has_ids { found.rows() } else { 0 }, &mut Vec::new())
     }
 
     fn day(&mut self, look: &Look<'_>) -> Result<DayAudit, StoreError> {
+        // Claims come after their rows: read in this order, those of a logger that is writing have theirs.
+        let mut of_records = Vec::new();
+        let gaps = day::records(look.directory, look.day, &mut self.history, &mut of_records)?;
+        if look.audit.recording {
+            of_records.retain(|finding| !matches!(finding, Finding::TornLine { .. }));
+        }
         let mut day = day::audit(look, &mut self.key)?;
-        let gaps = day::records(look.directory, look.day, &mut self.history, &mut day.findings)?;
+        day.findings.append(&mut of_records);
         day.gaps = day::count(&gaps);
         self.gaps.extend(gaps.into_iter().map(|gap| (look.day, gap)));
         let has_ids = !day.absent_columns.contains(&look.id.table.id_column());

@@ -1,8 +1,8 @@
 //! The audit: nothing on a clean directory, and each kind of planted damage.
 
 use column_store::{
-    Audit, Covered, DayAudit, Finding, Gap, GapCount, GapState, IdRule, Proof, Rules, SEAL_DELAY_NS, SealDraft,
-    SealState, SeriesAudit, Severity, Stream, Totals, verify,
+    Audit, Covered, DayAudit, Finding, Gap, GapCount, GapState, IdRule, Proof, Rules, SEAL_DELAY_NS, Scope, SealDraft,
+    SealState, SeriesAudit, Severity, Stream, Totals, is_recording, verify,
 };
 use proptest::prelude::*;
 
@@ -340,6 +340,51 @@ fn damaged_records_markers_and_kept_files_are_found() {
     assert!(run(root.path(), &contiguous()).1.is_whole(), "which is worth knowing, and no damage");
 }
 
+#[test]
+fn only_the_series_asked_for_are_audited() {
+    let root = three_days();
+    let mut store = open(root.path());
+    let others = [("coinbase", "ETH-USD"), ("binance", "BTC-USD")];
+    for (exchange, symbol) in others {
+        let series = store.series::<TradeRow>(exchange, symbol).unwrap();
+        store.append(series, &trade(DAY_START, 1), TimeRule::Live).unwrap();
+    }
+    flush(&mut store);
+    store.finish().unwrap();
+    let of = |exchange: Option<&str>, symbols: &[&str]| {
+        let symbols = symbols.iter().map(|symbol| (*symbol).to_owned()).collect();
+        let scope = Scope { exchange: exchange.map(ToOwned::to_owned), symbols };
+        let (all, totals) = run(root.path(), &Audit { scope, ..Audit::default() });
+        assert_eq!(totals.series, all.len() as u64);
+        all.iter().map(|series| series.series.to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(of(None, &[]), ["binance/BTC-USD/TRADES", "coinbase/BTC-USD/TRADES", "coinbase/ETH-USD/TRADES"]);
+    assert_eq!(of(Some("coinbase"), &[]), ["coinbase/BTC-USD/TRADES", "coinbase/ETH-USD/TRADES"]);
+    assert_eq!(of(None, &["BTC-USD"]), ["binance/BTC-USD/TRADES", "coinbase/BTC-USD/TRADES"]);
+    assert_eq!(of(Some("coinbase"), &["ETH-USD", "BTC-USD"]), ["coinbase/BTC-USD/TRADES", "coinbase/ETH-USD/TRADES"]);
+    assert!(of(Some("kraken"), &[]).is_empty());
+}
+
+#[test]
+fn whether_somebody_records_is_seen_without_a_trace() {
+    let root = tempfile::tempdir().unwrap();
+    assert!(!is_recording(root.path()).unwrap());
+    assert!(listing(root.path()).is_empty());
+    let store = open(root.path());
+    assert!(is_recording(root.path()).unwrap());
+    drop(store);
+    assert!(!is_recording(root.path()).unwrap());
+    // Somebody who looks at the wrong moment keeps nobody from recording.
+    let lock = fs::File::open(root.path().join("lock")).unwrap();
+    lock.lock_shared().unwrap();
+    let unlock = std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_millis(5));
+        drop(lock);
+    });
+    drop(open(root.path()));
+    unlock.join().unwrap();
+}
+
 /// Beside a logger that is between two columns of a flush.
 #[test]
 fn a_day_that_is_being_written_is_whole() {
@@ -350,6 +395,10 @@ fn a_day_that_is_being_written_is_whole() {
     let recording = Audit { recording: true, ..contiguous() };
     assert!(findings(root.path(), &recording).is_empty());
     assert_eq!(findings(root.path(), &contiguous()).len(), 4);
+    // A line that is being written is no damage either.
+    fs::write(file(root.path(), Table::Trades, &format!("gaps.{}.jsonl", day(2))), "{\"id\":").unwrap();
+    assert!(findings(root.path(), &recording).is_empty());
+    assert_eq!(findings(root.path(), &contiguous()).len(), 5);
     // Only the newest day may be.
     change(&column(root.path(), "side", 1), |bytes| bytes.push(0));
     assert!(!findings(root.path(), &recording).is_empty());

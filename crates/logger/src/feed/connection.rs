@@ -28,6 +28,7 @@ use super::{
     subscriptions::{Effect, Key, Subscriptions},
 };
 use crate::{
+    capture::Wire,
     metrics::ErrorType,
     received::SymbolIndex,
     rest::{Allowance, Allowances},
@@ -163,12 +164,13 @@ impl Connection {
         info!("connected");
         let opened = arrivals.newest();
         let mut session = context.venue.session();
+        let wire = context.captures.then(|| Wire::opened(context.venue.facts().name));
         let table = Subscriptions::new(context.venue, &shard.wanted, &context.timeouts, opened);
         Ok(Connection {
             socket,
             outbox: session.open().into(),
             session,
-            intake: Intake::new(table, context.status.name_connection(opened.receive_ns), opened),
+            intake: Intake::new(table, context.status.name_connection(opened.receive_ns), opened, wire),
             arrivals,
             settled: false,
             announced: false,
@@ -296,6 +298,7 @@ impl Connection {
 
     fn decode(&mut self, text: &str, arrival: Arrival, context: &Context) {
         let Connection { session, intake, .. } = self;
+        intake.frame_begins(text, arrival);
         let result = session.decode(text, &mut |event| intake.event(&event, arrival, context));
         // Another type of message brings nothing that could be missing.
         let understood = result.as_ref().err().is_none_or(|error| error.reason() == "unknown_type");
@@ -386,13 +389,16 @@ impl Connection {
         let wanted: Vec<Subscription> =
             keys.iter().filter_map(|key| Some(self.intake.table.wanted(*key)?.subscription)).collect();
         let frames = self.session.subscribe(&wanted);
+        self.intake.note(|wire| wire.subscribe(&wanted));
         self.post(frames, keys, context);
     }
 
     fn unsubscribe(&mut self, key: Key, context: &Context) {
         let Some(wanted) = self.intake.table.wanted(key) else { return };
         context.feed_metrics.resubscriptions.inc();
-        let frames = self.session.unsubscribe(&[wanted.subscription]);
+        let unwanted = [wanted.subscription];
+        let frames = self.session.unsubscribe(&unwanted);
+        self.intake.note(|wire| wire.unsubscribe(&unwanted));
         if frames.is_empty() {
             self.intake.table.nothing_to_end(key);
         } else {

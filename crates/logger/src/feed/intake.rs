@@ -10,12 +10,15 @@ use super::{
     subscriptions::{Data, Effect, Key, Subscriptions},
 };
 use crate::{
+    capture::Wire,
     metrics::ErrorType,
     received::{self, Batch, ConnectionId, Fact, LostWhy, Received, SymbolIndex, recorded},
 };
 
 /// Facts in a batch at most, give or take a frame.
 const BATCH: usize = 256;
+/// Bytes of captured frames in a batch at most, give or take a frame.
+const WIRE: usize = 256 << 10;
 
 /// One connection's side of the recorder.
 pub(crate) struct Intake {
@@ -36,10 +39,12 @@ pub(crate) struct Intake {
     /// The newest time that the venue told, and the least of receive minus event time of trades, ns.
     server_time: Option<(Arrival, u64)>,
     least_latency: Option<i64>,
+    /// What went over the connection, if raw data is captured.
+    wire: Option<Wire>,
 }
 
 impl Intake {
-    pub(crate) fn new(table: Subscriptions, id: ConnectionId, opened: Arrival) -> Intake {
+    pub(crate) fn new(table: Subscriptions, id: ConnectionId, opened: Arrival, wire: Option<Wire>) -> Intake {
         Intake {
             table,
             id,
@@ -52,6 +57,19 @@ impl Intake {
             notice: None,
             server_time: None,
             least_latency: None,
+            wire,
+        }
+    }
+
+    /// A frame is about to be read.
+    pub(crate) fn frame_begins(&mut self, text: &str, arrival: Arrival) {
+        self.note(|wire| wire.frame(arrival.receive_ns, text));
+    }
+
+    /// Tells the capture, if there is one.
+    pub(crate) fn note(&mut self, note: impl FnOnce(&mut Wire)) {
+        if let Some(wire) = &mut self.wire {
+            note(wire);
         }
     }
 
@@ -80,8 +98,9 @@ impl Intake {
                 self.keep(data, false, event, arrival, context);
             }
             Event::Renumbered { symbol } => {
-                if let Some(wanted) = self.table.key(symbol, Recorded::Quotes).and_then(|key| self.table.wanted(key)) {
-                    self.fact(wanted.symbol, arrival, Fact::Renumbered);
+                match self.table.key(symbol, Recorded::Quotes).and_then(|key| self.table.wanted(key)) {
+                    Some(wanted) => self.event_fact(wanted.symbol, arrival, Fact::Renumbered),
+                    None => self.note(Wire::left),
                 }
             }
             Event::Subscribed { symbol, stream } => {
@@ -169,14 +188,17 @@ impl Intake {
             let stream = recorded(wanted.subscription.stream);
             let fact = Fact::Lost { stream, why: LostWhy::Disconnected, proven_ns: proven.receive_ns };
             self.facts.push(Received { symbol: wanted.symbol, receive_ns, fact });
+            self.note(Wire::own);
             context.status.carried(wanted.symbol, stream, false);
         }
+        self.note(Wire::closed);
         self.complete();
     }
 
     /// Whether so much came that it should be handed over.
     pub(crate) fn is_full(&self) -> bool {
-        self.facts.len() >= BATCH || !self.ready.is_empty()
+        let captured = self.wire.as_ref().map_or(0, Wire::bytes);
+        self.facts.len() >= BATCH || captured >= WIRE || !self.ready.is_empty()
     }
 
     /// All that came since the last time.
@@ -208,14 +230,14 @@ impl Intake {
         let symbol = match data {
             Data::Carried(symbol) => symbol,
             Data::Uncarried(symbol) if in_any_case => symbol,
-            Data::Uncarried(_) => return,
+            Data::Uncarried(_) => return self.note(Wire::left),
             Data::Unknown => {
                 // Heartbeats and the like of what is not wanted are no error.
                 if matches!(fact, Fact::Trade(_) | Fact::Quote(_)) {
                     context.metrics.error(ErrorType::UnknownSymbol);
                     debug!(name, "a message of a symbol that was not asked for");
                 }
-                return;
+                return self.note(Wire::left);
             }
         };
         if matches!(fact, Fact::Trade(_) | Fact::Quote(_))
@@ -226,10 +248,18 @@ impl Intake {
         if inexact > 0 {
             context.metrics.inexact.add(inexact);
         }
-        self.fact(symbol, arrival, fact);
+        self.event_fact(symbol, arrival, fact);
     }
 
+    /// What the frame's newest event says.
+    fn event_fact(&mut self, symbol: SymbolIndex, arrival: Arrival, fact: Fact) {
+        self.note(Wire::kept);
+        self.facts.push(Received { symbol, receive_ns: arrival.receive_ns, fact });
+    }
+
+    /// What the feed says itself.
     fn fact(&mut self, symbol: SymbolIndex, arrival: Arrival, fact: Fact) {
+        self.note(Wire::own);
         self.facts.push(Received { symbol, receive_ns: arrival.receive_ns, fact });
     }
 
@@ -248,11 +278,12 @@ impl Intake {
     }
 
     fn complete(&mut self) {
-        if !self.facts.is_empty() {
+        let wire = self.wire.as_mut().filter(|wire| !wire.is_empty()).map(|wire| Box::new(std::mem::take(wire)));
+        if !self.facts.is_empty() || wire.is_some() {
             // The next one is likely as long.
             let next = Vec::with_capacity(self.facts.len());
             let facts = std::mem::replace(&mut self.facts, next);
-            self.ready.push(Batch { sequence: self.sequence, ..Batch::new(self.id, facts) });
+            self.ready.push(Batch { sequence: self.sequence, wire, ..Batch::new(self.id, facts) });
         }
     }
 

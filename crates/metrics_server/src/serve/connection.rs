@@ -1,15 +1,11 @@
-//! One connection: a TLS handshake if there is to be one, and HTTP until either side is done.
+//! HTTP on one connection until either side is done.
 
 use super::activity::{Activity, later};
-use super::handshake::handshake;
 use super::http_connection::{GracefulEnd, Protocol, http1, http2};
-use super::observer::{ConnectionObserver, ConnectionTimeout};
+use super::observer::ConnectionTimeout;
 use super::peer_address::PeerAddress;
-use super::socket::Socket;
 use super::watched::{WatchedBody, WatchedInput};
-use super::write_stall::WriteStall;
 use crate::limits::Limits;
-use crate::tls::ServerTls;
 use http::header::CONTENT_LENGTH;
 use http::{Method, Request, Response};
 use http_body::Body;
@@ -18,7 +14,6 @@ use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -33,72 +28,17 @@ pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;
 /// that, so that no request crosses it; a client that is alive gives it in one round trip.
 const FAREWELL: Duration = Duration::from_secs(1);
 
-/// A connection that is going to be served.
-pub(super) struct Connection<O> {
-    pub(super) socket: Socket,
+/// What is known about a connection once bytes of HTTP can flow.
+pub(super) struct Session {
     pub(super) peer: PeerAddress,
-    pub(super) tls: Option<ServerTls>,
     pub(super) limits: Limits,
-    pub(super) observer: Arc<O>,
+    pub(super) activity: Activity,
     pub(super) shutdown: CancellationToken,
 }
 
-impl<O: ConnectionObserver> Connection<O> {
-    /// Answers requests until the client is done, a limit is reached, or the shutdown is asked for and the request
-    /// under way is answered.
-    pub(super) async fn serve<S, B>(self, service: S)
-    where
-        S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
-        S::Future: Send + 'static,
-        S::Error: Into<BoxError>,
-        B: Body + Send + 'static,
-        B::Data: Send,
-        B::Error: Into<BoxError>,
-    {
-        self.socket.send_at_once();
-        let activity = Activity::new();
-        let stream = WriteStall::new(self.socket, self.limits.write_stall, activity.clone());
-        let session = Session { peer: self.peer, limits: self.limits, activity, shutdown: self.shutdown };
-        let timeout = match self.tls {
-            None => session.serve(stream, Protocol::Http1, service).await,
-            Some(tls) => {
-                let shaken = tokio::select! {
-                    shaken = handshake(stream, &tls, session.limits.tls_handshake) => shaken,
-                    () = session.shutdown.cancelled() => return,
-                };
-                match shaken {
-                    // The time for the first request starts now.
-                    Ok((stream, protocol)) => session.afresh().serve(stream, protocol, service).await,
-                    Err((failure, error)) => {
-                        self.observer.handshake_failed(failure);
-                        tracing::debug!(peer = %session.peer, reason = failure.as_str(), %error, "no TLS handshake");
-                        return;
-                    }
-                }
-            }
-        };
-        if let Some(timeout) = timeout {
-            self.observer.timed_out(timeout);
-        }
-    }
-}
-
-/// What is known about a connection once bytes of HTTP can flow.
-struct Session {
-    peer: PeerAddress,
-    limits: Limits,
-    activity: Activity,
-    shutdown: CancellationToken,
-}
-
 impl Session {
-    fn afresh(self) -> Self {
-        self.activity.opened();
-        self
-    }
-
     /// Serves until the end, and says what took too long if that was the reason for it.
-    async fn serve<IO, S, B>(self, stream: IO, protocol: Protocol, service: S) -> Option<ConnectionTimeout>
+    pub(super) async fn serve<IO, S, B>(self, stream: IO, protocol: Protocol, service: S) -> Option<ConnectionTimeout>
     where
         IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
         S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
@@ -133,7 +73,11 @@ impl Session {
         let io = TokioIo::new(WatchedInput::new(stream, input));
         let service = TowerToHyperService::new(service);
         let (ended, timeout) = match protocol {
-            Protocol::Http1 => self.watch(pin!(http1(&self.limits).serve_connection(io, service))).await,
+            Protocol::Http1 => {
+                // Whoever upgrades a connection takes it over; the limits on reading and writing go with it.
+                let connection = http1(&self.limits).serve_connection(io, service).with_upgrades();
+                self.watch(pin!(connection)).await
+            }
             Protocol::Http2 => self.watch(pin!(http2(&self.limits).serve_connection(io, service))).await,
         };
         // Clients that hang up or speak nonsense are their own affair.

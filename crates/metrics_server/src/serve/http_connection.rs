@@ -19,10 +19,25 @@ const BUFFER_BYTES_MIN: usize = 8192;
 const HTTP2_HEADERS_BYTES_MAX: u32 = 16 * 1024;
 
 /// A version of HTTP. It is never guessed from the first bytes: there is no limit to how long those may take.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Protocol {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Protocol {
+    /// HTTP/1.0 or 1.1.
     Http1,
+    /// HTTP/2.
     Http2,
+}
+
+impl Protocol {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Http1, Self::Http2];
+
+    /// Its ALPN name, which serves as a label value.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Http1 => "http/1.1",
+            Self::Http2 => "h2",
+        }
+    }
 }
 
 /// HTTP/1.1. Slow headers and idle connections are not its affair: [`Activity`](super::activity::Activity) knows both.
@@ -63,11 +78,11 @@ pub(super) trait GracefulEnd {
     fn end(self: Pin<&mut Self>);
 }
 
-impl<IO, S, B> GracefulEnd for http1::Connection<IO, S>
+impl<IO, S, B> GracefulEnd for http1::UpgradeableConnection<IO, S>
 where
     S: HttpService<Incoming, ResBody = B>,
     S::Error: Into<BoxError>,
-    IO: Read + Write + Unpin,
+    IO: Read + Write + Unpin + Send + 'static,
     B: Body + 'static,
     B::Error: Into<BoxError>,
 {

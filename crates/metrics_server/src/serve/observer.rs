@@ -1,5 +1,7 @@
 //! Who hears what happens to connections.
 
+use super::http_connection::Protocol;
+
 /// Hears what happens to connections, in order to count it. All methods do nothing by default, and must be quick.
 ///
 /// `()` is the observer that does not care.
@@ -8,6 +10,10 @@ pub trait ConnectionObserver: Send + Sync + 'static {
     fn opened(&self) {}
     /// A connection that was opened has ended, however that came.
     fn closed(&self) {}
+    /// HTTP of this version is spoken on a connection from now on.
+    fn speaks(&self, _protocol: Protocol) {}
+    /// It is no longer.
+    fn spoke(&self, _protocol: Protocol) {}
     /// A connection was closed at once because [`Limits::connections`](crate::Limits::connections) were open.
     fn refused(&self) {}
     /// The service panicked; the connection it happened on is closed, the others go on.

@@ -1,6 +1,9 @@
 //! A connection of either kind.
 
 use std::io;
+use std::net;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::os::unix;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -19,6 +22,49 @@ impl Socket {
     pub(super) fn send_at_once(&self) {
         if let Self::Tcp(stream) = self {
             let _ = stream.set_nodelay(true);
+        }
+    }
+}
+
+/// A connection of either kind that belongs to no runtime; it does not block.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum DetachedSocket {
+    /// Over TCP.
+    Tcp(net::TcpStream),
+    /// Over a unix socket.
+    Unix(unix::net::UnixStream),
+}
+
+impl AsFd for DetachedSocket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Tcp(stream) => stream.as_fd(),
+            Self::Unix(stream) => stream.as_fd(),
+        }
+    }
+}
+
+impl AsRawFd for DetachedSocket {
+    fn as_raw_fd(&self) -> RawFd {
+        self.as_fd().as_raw_fd()
+    }
+}
+
+impl Socket {
+    /// Takes it out of the runtime.
+    pub(super) fn detach(self) -> io::Result<DetachedSocket> {
+        match self {
+            Self::Tcp(stream) => stream.into_std().map(DetachedSocket::Tcp),
+            Self::Unix(stream) => stream.into_std().map(DetachedSocket::Unix),
+        }
+    }
+
+    /// Gives it to the runtime of this moment.
+    pub(super) fn attach(socket: DetachedSocket) -> io::Result<Self> {
+        match socket {
+            DetachedSocket::Tcp(stream) => TcpStream::from_std(stream).map(Self::Tcp),
+            DetachedSocket::Unix(stream) => UnixStream::from_std(stream).map(Self::Unix),
         }
     }
 }

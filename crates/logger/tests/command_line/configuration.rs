@@ -1,22 +1,12 @@
-//! Exit codes and messages of the program: what is wrong, where, and what would be right.
-#![allow(clippy::unwrap_used, clippy::print_stdout)]
+//! Exit codes and messages of `run` and `check-config`.
 
-use std::{
-    fs,
-    process::{Command, Output},
-};
+use super::*;
 
 fn logger(args: &[&str], config: &str) -> Output {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("logger.yaml");
     fs::write(&file, config).unwrap();
-    Command::new(env!("CARGO_BIN_EXE_logger"))
-        .args(args)
-        .env_clear()
-        .env("LOGGER_CONFIG", &file)
-        .current_dir(directory.path())
-        .output()
-        .unwrap()
+    program().args(args).env("LOGGER_CONFIG", &file).current_dir(directory.path()).output().unwrap()
 }
 
 /// The configuration is refused with exit code 64, and the message has all of `parts`.
@@ -57,6 +47,12 @@ fn wrong_configurations_are_named() {
         let config = format!("exchanges:\n  coinbase:\n    ws_url: {url}\n");
         refused(&[], &config, &["exchanges.coinbase.ws_url", "ws://HOST:PORT"]);
     }
+    for url in ["https://x/api", "ftp://x", "http://user:secret@x", "x"] {
+        let config = format!("exchanges:\n  coinbase:\n    rest_url: {url}\n");
+        refused(&[], &config, &["exchanges.coinbase.rest_url", "https://HOST:PORT"]);
+    }
+    refused(&[], "exchanges:\n  coinbase:\n    exclude: ['']\n", &["exchanges.coinbase.exclude", "empty"]);
+    refused(&[], "listing_refresh: 1ms\n", &["listing_refresh: 1ms is not between 1s and 7days"]);
     refused(&[], "exchanges:\n  binance:\n    symbols: [btcusdt]\n", &["`btcusdt` must be `BTCUSDT`"]);
     refused(&[], "exchanges:\n  binance:\n    ca_file: /nowhere.pem\n", &["exchanges.binance.ca_file", "/nowhere.pem"]);
     refused(&[], "queue_capacity: 4611686018427387904\n", &["queue_capacity", "more than 10000000"]);
