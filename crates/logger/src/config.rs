@@ -274,7 +274,7 @@ impl Config {
                 flush_interval: file.flush_interval.unwrap_or(Duration::from_millis(500)),
                 sync_interval: file.sync_interval.unwrap_or(Duration::from_secs(4)),
                 memory_limit_bytes: file.memory_limit_bytes.unwrap_or(256 << 20),
-                open_files: file.open_files.unwrap_or(4_096),
+                open_files: file.open_files.unwrap_or(65_536),
                 large_trade: file.large_trade.unwrap_or(100_000.0),
                 keep_days: args.keep_days.or(file.keep_days),
                 completeness: file.completeness.unwrap_or_default().or_default()?,
@@ -480,9 +480,14 @@ fn bare_url(url: &str, [plain, secure]: [&str; 2]) -> Result<String, String> {
     let bare = url.strip_suffix('/').unwrap_or(url);
     let is_bare = bare.split_once("://").is_some_and(|(scheme, rest)| {
         let has_host = |uri: http::Uri| uri.host().is_some_and(|host| !host.is_empty());
-        [plain, secure].contains(&scheme) && !rest.contains(['/', '?', '#', '@']) && bare.parse().is_ok_and(has_host)
+        [plain, secure].contains(&scheme) && !rest.contains(['/', '?', '#']) && bare.parse().is_ok_and(has_host)
     });
-    let wrong = || format!("`{url}` is not of the form {plain}://HOST:PORT or {secure}://HOST:PORT");
+    let form = format!("{plain}://HOST:PORT or {secure}://HOST:PORT");
+    if url.contains('@') {
+        // Not repeated: it may be a password.
+        return Err(format!("has a user or a password, which no venue wants; the form is {form}"));
+    }
+    let wrong = || format!("`{url}` is not of the form {form}");
     if is_bare { Ok(bare.to_owned()) } else { Err(wrong()) }
 }
 

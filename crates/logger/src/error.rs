@@ -57,6 +57,9 @@ pub enum LoggerError {
         /// What is known about why.
         reason: String,
     },
+    /// A thread cannot be started.
+    #[error("cannot start a thread: {0}")]
+    Thread(#[source] std::io::Error),
     /// The files hold rows of the future.
     #[error(
         "the newest row of {series} lies {} ahead of our clock: set the clock right, or move the days of the future away",

@@ -147,10 +147,32 @@ pub(crate) fn register(registry: &mut Registry, sender: &Sender) -> Result<(), R
 mod tests {
     use super::*;
     use crate::received::{ConnectionId, Fact};
+    use crate::received::{Fill, Received, TradeFact};
 
     fn batch(facts: usize) -> Batch {
         let received = || Received { symbol: 0, receive_ns: 0, fact: Fact::Renumbered };
         Batch::new(ConnectionId::REST, (0..facts).map(|_| received()).collect())
+    }
+
+    #[test]
+    fn an_answer_of_rest_weighs_as_many_facts_as_it_has_trades() {
+        let (sender, _receiver) = channel(9);
+        let trade = TradeFact {
+            first_id: 1,
+            id: 1,
+            event_ns: 1,
+            price: 1.0,
+            size: 1.0,
+            taker: exchange_protocol::Side::Buy,
+            maker_order_id: [0; 16],
+            taker_order_id: [0; 16],
+            snapshot: false,
+        };
+        let fill = |trades| {
+            let fact = Fact::Fill(Fill { question: 1, trades: vec![trade; trades], end: None });
+            Batch::new(ConnectionId::REST, vec![Received { symbol: 0, receive_ns: 0, fact }])
+        };
+        assert_eq!([0, 1, 4, 99].map(|trades| sender.room.weight(&fill(trades))), [1, 1, 4, 9]);
     }
 
     #[tokio::test]

@@ -2,6 +2,7 @@
 //! the rows to the disk at the flush and sync intervals.
 
 mod core;
+mod housekeeping;
 mod share;
 mod stored;
 
@@ -28,6 +29,7 @@ use crate::{
     symbols::Symbols,
 };
 pub(crate) use core::Core;
+use housekeeping::Housekeeping;
 
 /// How often gauges that age by themselves are brought up to date.
 const REFRESH: Duration = Duration::from_secs(1);
@@ -49,6 +51,7 @@ pub(crate) struct Recorder {
     outlets: Outlets,
     /// What the core is made to do is noted there.
     capture: Option<Capture>,
+    housekeeping: Housekeeping,
     recording: Recording,
     /// Bytes that rows may take in memory before the queue is left to fill up.
     memory_bytes: usize,
@@ -58,6 +61,8 @@ pub(crate) struct Recorder {
     metrics: Arc<Metrics>,
     health: Component,
     started: Instant,
+    /// Since when a sync is under way.
+    syncing_since: Option<Instant>,
     /// Why the last flush and the last sync failed.
     failures: [Option<String>; 2],
 }
@@ -95,6 +100,7 @@ impl Recorder {
             core,
             outlets,
             capture,
+            housekeeping: Housekeeping::start(&recording).map_err(LoggerError::Thread)?,
             memory_bytes: limit - queued.min(limit / QUEUE_SHARE),
             recording,
             grace,
@@ -102,6 +108,7 @@ impl Recorder {
             metrics,
             health,
             started: Instant::now(),
+            syncing_since: None,
             failures: [None, None],
         })
     }
@@ -135,6 +142,8 @@ impl Recorder {
             }
             self.health.beat();
             self.tell();
+            self.end_sync();
+            self.housekeeping.step(&mut self.core, &self.metrics, self.clock.now_ns());
             let now = Instant::now();
             if now >= next_flush {
                 let now_ns = self.clock.now_ns();
@@ -144,7 +153,7 @@ impl Recorder {
                 next_flush = now + self.recording.flush_interval;
             }
             if now >= next_sync {
-                self.sync_and_report();
+                self.begin_sync();
                 next_sync = now + self.recording.sync_interval;
             }
             if now >= next_refresh {
@@ -190,10 +199,24 @@ impl Recorder {
         self.report(FLUSH, "rows are kept in memory: a flush failed", result);
     }
 
-    fn sync_and_report(&mut self) {
-        let started = Instant::now();
-        let result = self.core.sync();
-        self.metrics.recorder.sync_seconds.observe(started.elapsed().as_secs_f64());
+    fn begin_sync(&mut self) {
+        match self.core.begin_sync() {
+            Ok(()) => _ = self.syncing_since.get_or_insert_with(Instant::now),
+            Err(error) => self.report_sync(Err(error)),
+        }
+    }
+
+    /// Hears of the sync that is under way.
+    fn end_sync(&mut self) {
+        if let Some(result) = self.core.end_sync() {
+            if let Some(since) = self.syncing_since.take() {
+                self.metrics.recorder.sync_seconds.observe(since.elapsed().as_secs_f64());
+            }
+            self.report_sync(result);
+        }
+    }
+
+    fn report_sync(&mut self, result: Result<(), StoreError>) {
         self.report(SYNC, "rows are not proven to be on disk: a sync failed", result);
         self.measure_disk();
     }
@@ -225,7 +248,8 @@ impl Recorder {
         self.metrics.recorder.disk_free_bytes.set(i64::try_from(free).unwrap_or(i64::MAX));
         let bytes_written = self.core.bytes_written();
         let bytes_per_day = bytes_written as f64 / self.started.elapsed().as_secs_f64() * 86_400.0;
-        let days = if bytes_written == 0 { f64::INFINITY } else { free as f64 / bytes_per_day };
+        let at_this_rate = if bytes_written == 0 { f64::INFINITY } else { free as f64 / bytes_per_day };
+        let days = self.housekeeping.days_left(free, self.clock.now_ns()).unwrap_or(at_this_rate);
         self.metrics.recorder.disk_days_left.set(days);
     }
 
@@ -269,3 +293,6 @@ fn note(capture: &mut Option<Capture>, entry: Entry) {
         capture.note(entry);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,6 @@
 //! Builds the logger's parts, runs them, and ends them in order: feeds, queue, recorder, endpoint.
 
-use std::{future::Future, net::SocketAddr, path::Path, sync::Arc, time::Duration};
+use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
 
 use column_store::{Options, Store};
 use metrics_server::{Endpoint, Exposition, Health, LandingPage, Registry, Security, build_info};
@@ -18,7 +18,7 @@ use crate::{
     config::{Config, Exchange},
     discovery::{Discovery, Pace},
     error::LoggerError,
-    feed::{Feed, Shared, Venues},
+    feed::{Feed, Shared, Suspicions, Venues},
     metrics::{CaptureMetrics, Metrics, RestMetrics},
     queue,
     recorder::{Outlets, Parts, Recorder},
@@ -30,6 +30,9 @@ use crate::{
 /// The recorder says that it is alive several times a second; a disk that hangs for this long is reported as failing,
 /// because a restart is then the only way to go on recording.
 const RECORDER_DEADLINE: Duration = Duration::from_secs(60);
+
+/// After a loss the metrics stay for so long: one scrape at the usual interval of 15 s.
+const LAST_SCRAPE: Duration = Duration::from_secs(16);
 
 /// A logger whose data directory is recovered and whose sockets are bound.
 pub struct Service {
@@ -94,7 +97,8 @@ impl Service {
         let store = opening.await.map_err(|error| ended("recorder", &error))??;
 
         let mut exchanges = config.exchanges.clone();
-        let interfaces = interfaces(&exchanges, &config.recording.data_path, &mut registry, clock)?;
+        let allowances = Allowances::open(&config.recording.data_path, clock);
+        let interfaces = interfaces(&exchanges, &allowances, &mut registry, clock)?;
         let (data_path, pace) = (&config.recording.data_path, Pace::every(config.listing_refresh));
         let discovery = Discovery::resolve(&mut exchanges, &interfaces, data_path, pace, clock).await?;
         let symbols = Arc::new(Symbols::new(&exchanges, config.symbol_label_limit, clock));
@@ -109,12 +113,15 @@ impl Service {
         let (sender, receiver) = queue::channel(config.queue_capacity);
         queue::register(&mut registry, &sender)?;
         let mut feeds = Vec::new();
+        let suspicions = Suspicions::default();
         let shared = Shared {
             symbols: &symbols,
             metrics: &metrics,
             queue: &sender,
             clock,
             venues: &venues,
+            allowances: &allowances,
+            suspicions: &suspicions,
             captures: config.raw_capture.is_some(),
         };
         for exchange in &exchanges {
@@ -138,7 +145,7 @@ impl Service {
                 symbols: &symbols,
                 metrics,
                 health: component,
-                outlets: Outlets { questions: config.backfill.then_some(questions), suspicions: None },
+                outlets: Outlets { questions: config.backfill.then_some(questions), suspicions: Some(suspicions) },
                 capture,
             };
             Recorder::new(store, parts)
@@ -211,7 +218,12 @@ impl Service {
             feeds.shutdown().await;
         }
         // The last sender went with the feeds: the recorder drains the queue, flushes and syncs.
-        within(self.grace, "recorder", recorder).await?.map_err(|error| ended("recorder", &error))??;
+        let recorded = within(self.grace, "recorder", recorder).await?.map_err(|error| ended("recorder", &error))?;
+        if matches!(recorded, Err(LoggerError::Unwritten { .. })) && !endpoint_ended {
+            // What was lost is told once more to whoever watches.
+            _ = tokio::time::timeout(self.grace.min(LAST_SCRAPE), &mut endpoint).await;
+        }
+        recorded?;
         stop_endpoint.cancel();
         if !endpoint_ended {
             let result = within(self.grace, "metrics endpoint", endpoint).await?;
@@ -224,14 +236,13 @@ impl Service {
 /// The REST interfaces of all exchanges, in their order.
 fn interfaces(
     exchanges: &[Exchange],
-    data_path: &Path,
+    allowances: &Arc<Allowances>,
     registry: &mut Registry,
     clock: Clock,
 ) -> Result<Vec<Arc<Interface>>, LoggerError> {
     let names: Vec<&'static str> = exchanges.iter().map(|exchange| exchange.venue.facts().name).collect();
     let metrics = RestMetrics::register(registry, &names)?;
-    let allowances = Allowances::open(data_path, clock);
-    let of_exchange = |(exchange, metrics)| Ok(Arc::new(Interface::new(exchange, &allowances, metrics, clock)?));
+    let of_exchange = |(exchange, metrics)| Ok(Arc::new(Interface::new(exchange, allowances, metrics, clock)?));
     exchanges.iter().zip(metrics).map(of_exchange).collect()
 }
 
@@ -259,12 +270,19 @@ fn ended(part: &'static str, error: &JoinError) -> LoggerError {
     LoggerError::PartEnded { part, reason: error.to_string() }
 }
 
-/// Column files to keep open: half of what the process may open is left to connections and scrapes.
+/// Files that are left to connections, scrapes and the rest where the process may open many; else half of them are.
+const OTHER_FILES: u64 = 4_096;
+
+/// Column files to keep open.
 fn open_files(wanted: usize) -> usize {
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
-    let allowed = limit.and_then(|limit| usize::try_from(limit / 2).ok()).unwrap_or(usize::MAX);
+    let allowed = limit.map(|limit| (limit / 2).max(limit.saturating_sub(OTHER_FILES)));
+    let allowed = allowed.and_then(|allowed| usize::try_from(allowed).ok()).unwrap_or(usize::MAX);
     if allowed < wanted {
-        warn!(wanted, allowed, "open_files is more than half of what the process may open (ulimit -n); lowered");
+        info!(
+            wanted,
+            allowed, "fewer column files are kept open than asked for: the process may not open more (ulimit -n)"
+        );
     }
     wanted.min(allowed)
 }

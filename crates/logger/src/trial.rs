@@ -15,10 +15,11 @@ use crate::{
     clock::Clock,
     config::Exchange,
     error::LoggerError,
-    feed::{Feed, Shared, Venues},
+    feed::{Feed, Shared, Suspicions, Venues},
     metrics::Metrics,
     queue,
     received::{Batch, Fact, SymbolIndex, recorded},
+    rest::Allowances,
     symbols::Symbols,
 };
 
@@ -56,8 +57,16 @@ impl Trial {
         let metrics = Metrics::register(&mut Registry::default(), &symbols)?;
         let venues = Venues::new(&metrics, Health::new("gpu-charts-logger").component("feeds", None));
         let (sender, mut receiver) = queue::channel(QUEUE);
-        let shared =
-            Shared { symbols: &symbols, metrics: &metrics, queue: &sender, clock, venues: &venues, captures: false };
+        let shared = Shared {
+            symbols: &symbols,
+            metrics: &metrics,
+            queue: &sender,
+            clock,
+            venues: &venues,
+            allowances: &Allowances::forgetful(clock),
+            suspicions: &Suspicions::default(),
+            captures: false,
+        };
         let stop = CancellationToken::new();
         let mut feeds = tokio::task::JoinSet::new();
         for feed in Feed::of_exchange(exchange, &shared)? {

@@ -244,7 +244,7 @@ impl DataAnswers {
 }
 
 impl Failure {
-    fn into_response(self) -> Response {
+    pub(crate) fn into_response(self) -> Response {
         let mut response = http::Response::new(self.text).into_response();
         *response.status_mut() = self.status;
         let headers = response.headers_mut();

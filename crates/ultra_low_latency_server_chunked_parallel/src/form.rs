@@ -10,6 +10,12 @@ pub(crate) fn pairs(query: &str) -> impl Iterator<Item = (String, String)> {
     })
 }
 
+/// The first value of a parameter in which `+` stands for itself: search boxes send it so.
+pub(crate) fn first_with_plus(query: &str, name: &str) -> Option<String> {
+    let values = query.split('&').filter_map(|pair| pair.split_once('=')).filter(|(this, _)| *this == name);
+    values.map(|(_, value)| percent_decode_str(value).decode_utf8_lossy().into_owned()).next()
+}
+
 /// `+` is a space, `%XX` a byte; what is no UTF-8 becomes U+FFFD, and a `%` that starts no byte stays.
 fn decode(text: &str) -> String {
     percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned()
@@ -33,5 +39,11 @@ mod tests {
         check("a=1+2%2B3&%73=%E2%82%AC", &[("a", "1 2+3"), ("s", "€")]);
         check("a=%FF&b=100%&c=%4", &[("a", "\u{fffd}"), ("b", "100%"), ("c", "%4")]);
         check("a=%252e", &[("a", "%2e")]);
+    }
+
+    #[test]
+    fn a_plus_stays() {
+        assert_eq!(first_with_plus("x=1&q=a+b%20c&q=d", "q").as_deref(), Some("a+b c"));
+        assert_eq!(first_with_plus("q", "q"), None);
     }
 }

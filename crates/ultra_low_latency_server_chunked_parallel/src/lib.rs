@@ -15,6 +15,8 @@
 //! [`Server::bind`] opens the sockets and [`Server::run`] serves until it is told to stop; [`run`] does both.
 
 mod api;
+mod api_limits;
+mod api_metrics;
 mod budget;
 mod chunks;
 mod config;
@@ -24,18 +26,33 @@ mod data_loop;
 mod data_port;
 mod etag;
 mod form;
+mod formats;
+mod gap_answer;
+mod instruments;
 mod limits;
 mod metrics;
 mod missing;
+mod page;
 mod plan;
 mod query;
 mod readiness;
+mod reduction;
+mod row_set;
 mod rows;
 mod server;
 mod shown;
+mod status;
+mod stream;
+mod symbol_alias;
 mod symbol_labels;
+mod symbol_names;
+mod symbol_search;
 mod symbols;
+mod table_answer;
+mod table_plan;
+mod table_stream;
 
+pub use api_limits::ApiLimits;
 pub use config::{Config, ConfigError, Invocation};
 pub use limits::Limits;
 pub use server::{Server, ServerError, run};

@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+use crate::api_limits::ApiLimits;
+
 /// The limits of the data port.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Limits {
@@ -38,6 +40,9 @@ pub struct Limits {
     /// Different values of the metrics' `symbol` label (default 500); further symbols share `other`. Each costs some 25
     /// series.
     pub symbol_labels: usize,
+
+    /// Those of the other paths.
+    pub api: ApiLimits,
 }
 
 impl Default for Limits {
@@ -52,6 +57,7 @@ impl Default for Limits {
             chunk_bytes: 128 * 1024,
             small_bytes: 64 * 1024,
             symbol_labels: 500,
+            api: ApiLimits::default(),
         }
     }
 }

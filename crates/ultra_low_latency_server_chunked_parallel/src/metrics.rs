@@ -4,11 +4,11 @@ use std::{sync::Arc, time::Duration};
 
 use column_store::{SeriesId, Table};
 use metrics_server::{
-    ConnectionObserver, Counter, Family, Handle, Histogram, HttpMetrics, IntGauge, Protocol, RegisterError,
-    Registry,    ShardedCounter,
+    ConnectionObserver, Counter, Family, Handle, Histogram, HttpMetrics, IntGauge, Protocol, RegisterError, Registry,
+    ShardedCounter,
 };
 
-use crate::{limits::Limits, symbol_labels::SymbolLabels};
+use crate::{api::PATHS, api_metrics::ApiMetrics, limits::Limits, symbol_labels::SymbolLabels};
 
 /// The paths of the data port; requests for others share one label value.
 pub(crate) const DATA_PATH: &str = "/api/data";
@@ -27,6 +27,8 @@ const QUERY_SECONDS: [f64; 19] = [
 pub(crate) struct Metrics {
     /// Requests and their durations, by route.
     pub(crate) http: HttpMetrics,
+    /// Those of the other paths.
+    pub(crate) api: ApiMetrics,
     connections: [Handle<IntGauge>; Protocol::ALL.len()],
     bytes_served: Family<Counter, 2>,
     query_seconds: Family<Histogram, 1>,
@@ -62,10 +64,22 @@ pub(crate) enum Refusal {
     OpenFiles,
     /// [`Limits::connections`].
     Connections,
+    /// [`ApiLimits::stream_clients`](crate::ApiLimits::stream_clients).
+    StreamClients,
+    /// [`ApiLimits::stream_subscriptions`](crate::ApiLimits::stream_subscriptions).
+    StreamSubscriptions,
 }
 
 impl Refusal {
-    const ALL: [Refusal; 5] = [Self::Days, Self::Columns, Self::Files, Self::OpenFiles, Self::Connections];
+    const ALL: [Refusal; 7] = [
+        Self::Days,
+        Self::Columns,
+        Self::Files,
+        Self::OpenFiles,
+        Self::Connections,
+        Self::StreamClients,
+        Self::StreamSubscriptions,
+    ];
 
     fn name(self) -> &'static str {
         match self {
@@ -74,6 +88,8 @@ impl Refusal {
             Self::Files => "files",
             Self::OpenFiles => "open_files",
             Self::Connections => "connections",
+            Self::StreamClients => "stream_clients",
+            Self::StreamSubscriptions => "stream_subscriptions",
         }
     }
 }
@@ -98,16 +114,19 @@ impl Metrics {
         let help = "Requests whose column files were open (files), whose bytes were in the page cache (pages)";
         let hits = registry.sharded_counter("gpu_charts_server_cache_hits", help).labels(["cache_type"]).register()?;
         let help = "Requests that had to look column files up (files), that had to wait for a disk or for that (pages)";
-        let misses = registry.sharded_counter("gpu_charts_server_cache_misses", help).labels(["cache_type"]).register()?;
+        let misses =
+            registry.sharded_counter("gpu_charts_server_cache_misses", help).labels(["cache_type"]).register()?;
         let lookups = |kind: &str| Lookups { hits: hits.handle([kind]), misses: misses.handle([kind]) };
         let help = "Column files mapped into memory: none ever is, they are sent by sendfile or read, so that no file that \
                     is cut can end the server";
-        let mapped = registry.int_gauge("gpu_charts_server_memory_mapped_files", help).labels(["data_type"]).register()?;
+        let mapped =
+            registry.int_gauge("gpu_charts_server_memory_mapped_files", help).labels(["data_type"]).register()?;
         Table::ALL.iter().for_each(|table| drop(mapped.handle([table.name()])));
         Ok(Metrics {
             file_lookups: lookups("files"),
             page_lookups: lookups("pages"),
-            http: HttpMetrics::register(registry, "gpu_charts_server", &[DATA_PATH, SYMBOLS_PATH]),
+            http: HttpMetrics::register(registry, "gpu_charts_server", &PATHS),
+            api: ApiMetrics::register(registry)?,
             connections,
             bytes_served,
             query_seconds,

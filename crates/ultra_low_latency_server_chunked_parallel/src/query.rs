@@ -1,15 +1,19 @@
 //! The parameters of `/api/data`, checked.
 
-use std::num::ParseIntError;
+use std::{collections::BTreeSet, num::ParseIntError};
 
-use column_store::{Column, SeriesId, StoreError, Table, layout};
+use column_store::{Column, Kind, SeriesId, StoreError, Table, layout};
 
-use crate::{form, limits::Limits, metrics::Refusal, shown::shown};
+use crate::{
+    form, formats::Format, limits::Limits, metrics::Refusal, reduction::Reduction, shown::shown,
+    symbol_alias::stored_symbol,
+};
 
 /// The exchange meant when none is named: the first clients knew no other.
 const DEFAULT_EXCHANGE: &str = "coinbase";
 
 const SECONDS_PER_DAY: u32 = 86_400;
+const NANOS_PER_SECOND: u64 = 1_000_000_000;
 
 /// A request for rows that can be looked for.
 #[derive(Debug, PartialEq)]
@@ -22,8 +26,14 @@ pub(crate) struct DataQuery {
     pub(crate) start: u32,
     /// Last second, Unix time, inclusive.
     pub(crate) end: u32,
-    /// At most so many rows, evenly spaced.
+    /// First and last nanosecond, if the range was asked for that exactly; it lies within the seconds.
+    pub(crate) ns: Option<(u64, u64)>,
+    /// At most so many rows.
     pub(crate) max_points: Option<u64>,
+    /// How rows are chosen if there are more.
+    pub(crate) reduction: Reduction,
+    /// In which form, if the query says so.
+    pub(crate) format: Option<Format>,
     /// Whether an exchange, symbol, table or range of days that is not there is to be an error.
     pub(crate) strict: bool,
 }
@@ -45,8 +55,26 @@ pub(crate) enum QueryError {
     Column { name: String, table: Table },
     #[error("Invalid start: {start} is after end {end}")]
     Order { start: u32, end: u32 },
+    #[error("Invalid {nanos}: {seconds} is given too; a range has start and end, or start_ns and end_ns")]
+    TwoRanges { nanos: &'static str, seconds: &'static str },
+    #[error("Invalid {parameter}: {ns} lies beyond the year 2106, where seconds of 32 bits end")]
+    Late { parameter: &'static str, ns: u64 },
+    #[error("Invalid start_ns: {start} is after end_ns {end}")]
+    OrderNs { start: u64, end: u64 },
     #[error("Invalid strict: it is 1 or 0")]
     Strict,
+    #[error("Invalid format: {} is none of binary, arrow, csv and jsonl", shown(.0))]
+    Format(String),
+    #[error("Invalid columns: {0} is named twice, which the keys of format=jsonl cannot tell apart")]
+    Twice(&'static str),
+    #[error("Invalid reduce: {} is none of stride, minmax and lttb", shown(.0))]
+    Reduce(String),
+    #[error("Missing max_points: reduce={0} needs a number above 0")]
+    NoPoints(&'static str),
+    #[error("Invalid reduce_column: {} is no column of numbers of {}", shown(.name), .table.name())]
+    ReduceColumn { name: String, table: Table },
+    #[error("Missing reduce_column: none of the columns asked for is a price or another float")]
+    NoReduceColumn,
     #[error("Invalid columns: {columns} columns, at most {limit} are answered at once")]
     TooManyColumns { columns: usize, limit: usize },
     #[error("Invalid end: {days} days from start, at most {limit} are answered at once")]
@@ -82,9 +110,14 @@ struct Parameters {
     table: Option<String>,
     start: Option<String>,
     end: Option<String>,
+    start_ns: Option<String>,
+    end_ns: Option<String>,
     columns: Option<String>,
     exchange: Option<String>,
     max_points: Option<String>,
+    reduce: Option<String>,
+    reduce_column: Option<String>,
+    format: Option<String>,
     strict: Option<String>,
 }
 
@@ -101,6 +134,11 @@ impl Parameters {
                 "columns" => &mut parameters.columns,
                 "exchange" => &mut parameters.exchange,
                 "max_points" => &mut parameters.max_points,
+                "start_ns" => &mut parameters.start_ns,
+                "end_ns" => &mut parameters.end_ns,
+                "reduce" => &mut parameters.reduce,
+                "reduce_column" => &mut parameters.reduce_column,
+                "format" => &mut parameters.format,
                 "strict" => &mut parameters.strict,
                 _ => continue,
             };
@@ -108,6 +146,15 @@ impl Parameters {
         }
         parameters
     }
+}
+
+/// Whether a raw query asks for more than the stored bytes of whole seconds, evenly spaced: another form, a range to the
+/// nanosecond, a choice of rows. Quick where it does not.
+pub(crate) fn is_beyond_plain(query: &str) -> bool {
+    // An encoded name is as good as a plain one.
+    let may_be = query.contains('%') || ["format=", "reduce=", "_ns="].iter().any(|name| query.contains(name));
+    let names = |Parameters { format, reduce, start_ns, end_ns, .. }| [format, reduce, start_ns, end_ns];
+    may_be && names(Parameters::of(query)).iter().any(Option::is_some)
 }
 
 impl DataQuery {
@@ -120,33 +167,49 @@ impl DataQuery {
         let symbol = directory("symbol", required("symbol", parameters.symbol)?)?;
         let table = required("type", parameters.table)?;
         let table = Table::from_name(&table).ok_or(QueryError::Table(table))?;
-        let start = seconds("start", &required("start", parameters.start)?)?;
-        let end = seconds("end", &required("end", parameters.end)?)?;
-        let columns = columns(&required("columns", parameters.columns)?, table, limits)?;
+        let range = TimeRange::parse(parameters.start, parameters.end, parameters.start_ns, parameters.end_ns)?;
+        let columns = columns(&required("columns", parameters.columns)?, table, limits.columns)?;
         let exchange = parameters.exchange.unwrap_or_else(|| DEFAULT_EXCHANGE.to_owned());
         let exchange = directory("exchange", exchange)?;
-        let strict = match parameters.strict.as_deref() {
-            None | Some("0") => false,
-            Some("1") => true,
-            Some(_) => return Err(QueryError::Strict),
-        };
+        let strict = is_strict(parameters.strict.as_deref())?;
         // Screens ask for "their width times four"; one without a width must still get its data.
         let max_points = parameters.max_points.and_then(|points| points.parse().ok()).filter(|points| *points > 0);
+        let format = parameters.format.filter(|format| !format.is_empty());
+        let format = format.map(|name| Format::from_name(&name).ok_or(QueryError::Format(name))).transpose()?;
+        let reduction = reduction(parameters.reduce, parameters.reduce_column, max_points, table, &columns)?;
+        let symbol = stored_symbol(&exchange, &symbol).unwrap_or(symbol);
         let id = SeriesId { exchange, symbol, table };
-        let query = DataQuery { id, columns, start, end, max_points, strict };
+        let TimeRange { start, end, ns } = range;
+        let query = DataQuery { id, columns, start, end, ns, max_points, reduction, format, strict };
         query.check_range(limits)?;
+        query.answerable_as(query.format.unwrap_or(Format::Binary))?;
         Ok(query)
     }
 
+    /// Whether the answer is what the data path makes by itself: the stored bytes, whole seconds, evenly spaced rows.
+    pub(crate) fn is_plain(&self, format: Format) -> bool {
+        format == Format::Binary && self.reduction == Reduction::Stride && self.ns.is_none()
+    }
+
+    /// The range in nanoseconds, both ends inclusive.
+    pub(crate) fn range_ns(&self) -> (u64, u64) {
+        range_ns(self.start, self.end, self.ns)
+    }
+
+    /// Refuses columns that a format cannot carry.
+    ///
+    /// # Errors
+    /// [`QueryError::Twice`].
+    pub(crate) fn answerable_as(&self, format: Format) -> Result<(), QueryError> {
+        let mut names = BTreeSet::new();
+        match self.columns.iter().find(|column| !names.insert(column.name)) {
+            Some(column) if format == Format::JsonLines => Err(QueryError::Twice(column.name)),
+            _ => Ok(()),
+        }
+    }
+
     fn check_range(&self, limits: &Limits) -> Result<(), QueryError> {
-        let DataQuery { start, end, .. } = *self;
-        if start > end {
-            return Err(QueryError::Order { start, end });
-        }
-        let days = self.days();
-        if days > limits.days {
-            return Err(QueryError::TooManyDays { days, limit: limits.days });
-        }
+        let days = check_days(self.start, self.end, limits)?;
         let (files, limit) = (self.files(), limits.files);
         if files > limit {
             let columns = self.different_columns();
@@ -157,7 +220,7 @@ impl DataQuery {
 
     /// UTC days that the range touches.
     fn days(&self) -> u32 {
-        self.end / SECONDS_PER_DAY - self.start / SECONDS_PER_DAY + 1
+        days(self.start, self.end)
     }
 
     fn different_columns(&self) -> usize {
@@ -173,11 +236,160 @@ impl DataQuery {
     }
 }
 
+/// A request for what is missing.
+#[derive(Debug)]
+pub(crate) struct GapQuery {
+    /// Of which series.
+    pub(crate) id: SeriesId,
+    /// First second.
+    pub(crate) start: u32,
+    /// Last second.
+    pub(crate) end: u32,
+    /// First and last nanosecond.
+    pub(crate) range_ns: (u64, u64),
+    /// Whether a series that is not there is to be an error.
+    pub(crate) strict: bool,
+}
+
+impl GapQuery {
+    /// Checks a raw query string: symbol, type, range, exchange, strict; the first fault is told.
+    ///
+    /// # Errors
+    /// [`QueryError`], whose text names the parameter.
+    pub(crate) fn parse(query: Option<&str>, limits: &Limits) -> Result<GapQuery, QueryError> {
+        let parameters = Parameters::of(query.ok_or(QueryError::NoQuery)?);
+        let Parameters { symbol, table, start, end, start_ns, end_ns, exchange, strict, .. } = parameters;
+        let symbol = required("symbol", symbol)?;
+        let table = required("type", table)?;
+        let TimeRange { start, end, ns } = TimeRange::parse(start, end, start_ns, end_ns)?;
+        check_days(start, end, limits)?;
+        let id = series(exchange, symbol, &table)?;
+        Ok(GapQuery { id, start, end, range_ns: range_ns(start, end, ns), strict: is_strict(strict.as_deref())? })
+    }
+}
+
+/// A series by the names that a client gave.
+///
+/// # Errors
+/// [`QueryError`], whose text names the parameter.
+pub(crate) fn series(exchange: Option<String>, symbol: String, table: &str) -> Result<SeriesId, QueryError> {
+    let symbol = directory("symbol", symbol)?;
+    let table = Table::from_name(table).ok_or_else(|| QueryError::Table(table.to_owned()))?;
+    let exchange = directory("exchange", exchange.unwrap_or_else(|| DEFAULT_EXCHANGE.to_owned()))?;
+    let symbol = stored_symbol(&exchange, &symbol).unwrap_or(symbol);
+    Ok(SeriesId { exchange, symbol, table })
+}
+
+fn is_strict(text: Option<&str>) -> Result<bool, QueryError> {
+    match text {
+        None | Some("0") => Ok(false),
+        Some("1") => Ok(true),
+        Some(_) => Err(QueryError::Strict),
+    }
+}
+
+/// UTC days that a range touches.
+fn days(start: u32, end: u32) -> u32 {
+    end / SECONDS_PER_DAY - start / SECONDS_PER_DAY + 1
+}
+
+fn check_days(start: u32, end: u32, limits: &Limits) -> Result<u32, QueryError> {
+    let days = days(start, end);
+    if days > limits.days { Err(QueryError::TooManyDays { days, limit: limits.days }) } else { Ok(days) }
+}
+
+fn range_ns(start: u32, end: u32, ns: Option<(u64, u64)>) -> (u64, u64) {
+    let (start, end) = (u64::from(start), u64::from(end));
+    ns.unwrap_or((start * NANOS_PER_SECOND, end * NANOS_PER_SECOND + (NANOS_PER_SECOND - 1)))
+}
+
+/// When rows are wanted from and to, both inclusive.
+pub(crate) struct TimeRange {
+    /// First second.
+    pub(crate) start: u32,
+    /// Last second.
+    pub(crate) end: u32,
+    /// First and last nanosecond, if that was asked for.
+    pub(crate) ns: Option<(u64, u64)>,
+}
+
+impl TimeRange {
+    /// Of `start` and `end`, or of `start_ns` and `end_ns`.
+    ///
+    /// # Errors
+    /// [`QueryError`], whose text names the parameter.
+    pub(crate) fn parse(
+        start: Option<String>,
+        end: Option<String>,
+        start_ns: Option<String>,
+        end_ns: Option<String>,
+    ) -> Result<TimeRange, QueryError> {
+        let seconds_given = start.as_ref().map(|_| "start").or(end.as_ref().map(|_| "end"));
+        let nanos_given = start_ns.as_ref().map(|_| "start_ns").or(end_ns.as_ref().map(|_| "end_ns"));
+        let Some(nanos) = nanos_given else {
+            let start = seconds("start", &required("start", start)?)?;
+            let end = seconds("end", &required("end", end)?)?;
+            return if start > end {
+                Err(QueryError::Order { start, end })
+            } else {
+                Ok(TimeRange { start, end, ns: None })
+            };
+        };
+        if let Some(seconds) = seconds_given {
+            return Err(QueryError::TwoRanges { nanos, seconds });
+        }
+        let (start_ns, start) = nanoseconds("start_ns", &required("start_ns", start_ns)?)?;
+        let (end_ns, end) = nanoseconds("end_ns", &required("end_ns", end_ns)?)?;
+        if start_ns > end_ns {
+            return Err(QueryError::OrderNs { start: start_ns, end: end_ns });
+        }
+        Ok(TimeRange { start, end, ns: Some((start_ns, end_ns)) })
+    }
+}
+
 fn required(parameter: &'static str, value: Option<String>) -> Result<String, QueryError> {
     value.ok_or(QueryError::Missing(parameter))
 }
 
-fn directory(parameter: &'static str, name: String) -> Result<String, QueryError> {
+/// The number, and the second that it lies in.
+fn nanoseconds(parameter: &'static str, text: &str) -> Result<(u64, u32), QueryError> {
+    let ns: u64 = text.parse().map_err(|source| QueryError::Number { parameter, source })?;
+    let second = u32::try_from(ns / NANOS_PER_SECOND).map_err(|_| QueryError::Late { parameter, ns })?;
+    Ok((ns, second))
+}
+
+/// Checks what the parameters say about choosing rows.
+fn reduction(
+    name: Option<String>,
+    column: Option<String>,
+    max_points: Option<u64>,
+    table: Table,
+    columns: &[&'static Column],
+) -> Result<Reduction, QueryError> {
+    let make: fn(&'static Column) -> Reduction = match name.as_deref() {
+        None | Some("" | "stride") => return Ok(Reduction::Stride),
+        Some("minmax") => Reduction::MinMax,
+        Some("lttb") => Reduction::Lttb,
+        Some(other) => return Err(QueryError::Reduce(other.to_owned())),
+    };
+    let column = match column.filter(|column| !column.is_empty()) {
+        Some(name) => {
+            let of_numbers = table.column(&name).filter(|column| column.kind != Kind::Uuid);
+            of_numbers.ok_or(QueryError::ReduceColumn { name, table })?
+        }
+        None => {
+            let is_float = |column: &&&Column| matches!(column.kind, Kind::F32 | Kind::F64);
+            let is_price =
+                |column: &&&Column| is_float(column) && ["price", "best_"].iter().any(|p| column.name.starts_with(p));
+            let found = columns.iter().find(is_price).or_else(|| columns.iter().find(is_float));
+            found.copied().ok_or(QueryError::NoReduceColumn)?
+        }
+    };
+    let reduction = make(column);
+    if max_points.is_none() { Err(QueryError::NoPoints(reduction.name())) } else { Ok(reduction) }
+}
+
+pub(crate) fn directory(parameter: &'static str, name: String) -> Result<String, QueryError> {
     match layout::check_name(&name, parameter) {
         Ok(()) => Ok(name),
         Err(StoreError::Name { reason, .. }) => Err(QueryError::Name { parameter, reason }),
@@ -189,10 +401,14 @@ fn seconds(parameter: &'static str, text: &str) -> Result<u32, QueryError> {
     text.parse().map_err(|source| QueryError::Number { parameter, source })
 }
 
-fn columns(list: &str, table: Table, limits: &Limits) -> Result<Vec<&'static Column>, QueryError> {
+/// Columns by their names, with commas between them.
+///
+/// # Errors
+/// [`QueryError`], whose text names what is wrong.
+pub(crate) fn columns(list: &str, table: Table, columns_max: usize) -> Result<Vec<&'static Column>, QueryError> {
     let columns = list.split(',').count();
-    if columns > limits.columns {
-        return Err(QueryError::TooManyColumns { columns, limit: limits.columns });
+    if columns > columns_max {
+        return Err(QueryError::TooManyColumns { columns, limit: columns_max });
     }
     let column = |name: &str| table.column(name).ok_or_else(|| QueryError::Column { name: name.to_owned(), table });
     list.split(',').map(str::trim).map(column).collect()
@@ -226,6 +442,18 @@ mod tests {
         for points in ["-1", "x", "", "1.5", "99999999999999999999999"] {
             let query = parse(&format!("symbol=A&type=MD&start=0&end=0&columns=time&max_points={points}")).unwrap();
             assert_eq!(query.max_points, None, "{points}");
+        }
+    }
+
+    #[test]
+    fn what_is_beyond_the_plain_form() {
+        for query in ["format=csv", "a=b&reduce=minmax", "start_ns=1", "%66ormat=csv", "end%5Fns=2", "format"] {
+            assert!(is_beyond_plain(query) || query == "format", "{query}");
+        }
+        for query in
+            ["", "symbol=A&start=1&end=2&columns=time%2Cprice", "xformat=csv", "columns=a_ns,b", "max_points=5"]
+        {
+            assert!(!is_beyond_plain(query), "{query}");
         }
     }
 

@@ -11,6 +11,7 @@ mod range;
 mod records;
 mod retention;
 mod seal;
+mod writing;
 
 use std::{
     fs,

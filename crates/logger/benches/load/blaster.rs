@@ -7,9 +7,10 @@ use std::{
         Arc, Condvar, Mutex,
         atomic::{AtomicBool, Ordering},
     },
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant},
 };
 
+use jiff::Timestamp;
 use tokio_tungstenite::tungstenite::{self, Message, WebSocket, accept};
 
 use crate::{block::Block, scenario::Rate, venue::Venue};
@@ -103,7 +104,8 @@ impl Drop for Blaster {
 impl Shared {
     fn serve(&self, stream: TcpStream) {
         stream.set_nodelay(true).unwrap();
-        let mut socket = accept(stream).unwrap();
+        // Questions over HTTP find nobody here.
+        let Ok(mut socket) = accept(stream) else { return };
         socket.get_mut().set_read_timeout(Some(Duration::from_millis(50))).unwrap();
         let mut symbols: Vec<String> = Vec::new();
         self.state.lock().unwrap().connections += 1;
@@ -128,12 +130,12 @@ impl Shared {
                 for answer in asked.answers {
                     socket.send(Message::text(answer)).unwrap();
                 }
-                for symbol in asked.streams.iter().map(|stream| self.venue.symbol_of(stream)) {
+                self.state.lock().unwrap().streams += asked.symbols.len();
+                for symbol in asked.symbols {
                     if !symbols.contains(&symbol) {
                         symbols.push(symbol);
                     }
                 }
-                self.state.lock().unwrap().streams += asked.streams.len();
                 self.changed.notify_all();
                 true
             }
@@ -156,9 +158,8 @@ impl Shared {
             for first in (0..block.len()).step_by(FRAMES_AT_ONCE) {
                 let due = start + Duration::from_secs_f64(f64::from(frames) / per_second);
                 std::thread::sleep(due.saturating_duration_since(Instant::now()));
-                let now_us = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_micros();
-                let part = block.part(rounds, first, FRAMES_AT_ONCE, u64::try_from(now_us).unwrap());
-                socket.get_mut().write_all(part).unwrap();
+                let time = self.venue.time(Timestamp::now());
+                socket.get_mut().write_all(block.part(rounds, first, FRAMES_AT_ONCE, &time)).unwrap();
                 frames += u32::try_from(FRAMES_AT_ONCE.min(block.len() - first)).unwrap();
             }
             rounds += 1;

@@ -14,7 +14,7 @@ pub(crate) struct Block {
 
 struct Frame {
     end: usize,
-    id_at: Option<usize>,
+    id_at: usize,
     times_at: Vec<usize>,
     /// Its id in round `r` is `FIRST_ID + r * per_round + offset`.
     per_round: u64,
@@ -50,7 +50,7 @@ impl Block {
         self.bytes.extend(text.as_bytes());
         self.frames.push(Frame {
             end: self.bytes.len(),
-            id_at: id_at.map(|at| start + at),
+            id_at: start + id_at,
             times_at: times_at.iter().map(|at| start + at).collect(),
             per_round,
             offset,
@@ -62,16 +62,14 @@ impl Block {
         self.frames.len()
     }
 
-    /// The bytes of the frames `first..` of a round, `most` at most.
-    pub(crate) fn part(&mut self, round: u64, first: usize, most: usize, now_us: u64) -> &[u8] {
+    /// The bytes of the frames `first..` of a round, `most` at most, with this time in them.
+    pub(crate) fn part(&mut self, round: u64, first: usize, most: usize, time: &str) -> &[u8] {
         let start = first.checked_sub(1).map_or(0, |before| self.frames[before].end);
         let last = (first + most).min(self.frames.len());
         for frame in &self.frames[first..last] {
-            if let Some(at) = frame.id_at {
-                digits(&mut self.bytes[at..at + 10], FIRST_ID + round * frame.per_round + frame.offset);
-            }
+            digits(&mut self.bytes[frame.id_at..][..10], FIRST_ID + round * frame.per_round + frame.offset);
             for at in &frame.times_at {
-                digits(&mut self.bytes[*at..*at + 16], now_us);
+                self.bytes[*at..][..time.len()].copy_from_slice(time.as_bytes());
             }
         }
         &self.bytes[start..self.frames[last - 1].end]

@@ -6,6 +6,8 @@
 
 mod blaster;
 mod block;
+mod idle;
+mod peer;
 mod program;
 mod scenario;
 mod table;
@@ -15,29 +17,46 @@ mod watcher;
 
 use std::{process::Command, time::Duration};
 
+use peer::Peer;
 use scenario::{Rate, Scenario};
 use venue::Venue;
 
 /// The core of the logger, and the one of everything else.
 const LOGGER_CORE: usize = 0;
 const OTHER_CORE: usize = 1;
+/// Symbols that trade all the time.
+const SYMBOLS: usize = 1_000;
 
 fn main() {
     // `cargo bench` passes --bench.
     let wanted: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
+    if let [record, address, symbols, directory] = wanted.as_slice()
+        && record == "record"
+    {
+        return peer::record(address, symbols.parse().unwrap(), directory.as_ref());
+    }
     let is_wanted = |name: &str| wanted.is_empty() || wanted.iter().any(|other| other == name);
     pin_self();
     let seconds = std::env::var("BENCH_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(15);
-    let scenario = |venue, rate| Scenario { venue, symbols: 1_000, rate, length: Duration::from_secs(seconds) };
+    let length = Duration::from_secs(seconds);
+    let scenario = |venue, rate| Scenario { venue, symbols: SYMBOLS, rate, length };
     let mut kept = Vec::new();
+    let mut ours = None;
     table::heading();
-    for venue in Venue::ALL {
-        if is_wanted(venue.exchange()) || is_wanted("flood") {
-            kept.push(scenario::run(&scenario(venue, Rate::Flood)));
+    for venue in Venue::ALL.into_iter().filter(|venue| is_wanted(venue.exchange())) {
+        for rate in [Rate::Flood, Rate::PerSecond(250_000)] {
+            let (of_flood, directory) = scenario::run(&scenario(venue, rate));
+            ours = ours.or(Some(of_flood));
+            kept.push(directory);
         }
-        if is_wanted(venue.exchange()) || is_wanted("paced") {
-            kept.push(scenario::run(&scenario(venue, Rate::PerSecond(250_000))));
+    }
+    if is_wanted("peers") {
+        for peer in [Peer::Rust, Peer::Python] {
+            kept.extend(scenario::run_peer(peer, SYMBOLS, length, ours));
         }
+    }
+    if is_wanted("idle") {
+        kept.push(idle::run(2 * length));
     }
 }
 

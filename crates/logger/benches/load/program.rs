@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{LOGGER_CORE, venue::Venue};
+use crate::LOGGER_CORE;
 
 /// Clock ticks a second of the times in `/proc`: fixed for user space on Linux.
 const TICKS: f64 = 100.0;
@@ -21,22 +21,28 @@ pub(crate) struct Program {
 
 impl Program {
     /// Starts the logger with its defaults, on [`LOGGER_CORE`] only.
-    pub(crate) fn start(directory: &Path, venue: Venue, symbols: &[String], address: SocketAddr) -> Program {
+    pub(crate) fn start(directory: &Path, exchange: &str, symbols: &[String], address: SocketAddr) -> Program {
         let config = directory.join("logger.yaml");
         let text = format!(
-            "data_path: {}\nmetrics_listen: [\"unix:{}\"]\nexchanges:\n  {}:\n    ws_url: ws://{address}\n    symbols: {:?}\n",
+            "data_path: {}\nmetrics_listen: [\"unix:{}\"]\nexchanges:\n  {}:\n    ws_url: ws://{address}\n    rest_url: http://{address}\n    symbols: {:?}\n",
             directory.join("data").display(),
             directory.join("metrics.sock").display(),
-            venue.exchange(),
+            exchange,
             symbols
         );
         fs::write(&config, text).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_logger"));
+        command.arg("--config").arg(&config);
+        Program::spawn(&command, directory)
+    }
+
+    /// Starts a program on [`LOGGER_CORE`], with its log in the directory.
+    pub(crate) fn spawn(command: &Command, directory: &Path) -> Program {
         let log = directory.join("log");
         let child = Command::new("taskset")
             .args(["-c", &LOGGER_CORE.to_string()])
-            .arg(env!("CARGO_BIN_EXE_logger"))
-            .arg("--config")
-            .arg(&config)
+            .arg(command.get_program())
+            .args(command.get_args())
             .stdin(Stdio::null())
             .stderr(File::create(&log).unwrap())
             .spawn()
@@ -59,10 +65,24 @@ impl Program {
         [(); 2].map(|()| Duration::from_secs_f64(fields.next().unwrap()))
     }
 
+    /// The same together, in seconds.
+    pub(crate) fn cpu_seconds(&self) -> f64 {
+        self.cpu().iter().map(Duration::as_secs_f64).sum()
+    }
+
     /// The most memory that was resident, MB.
     pub(crate) fn peak_mb(&self) -> f64 {
+        self.memory_mb("VmHWM:")
+    }
+
+    /// The memory that is resident, MB.
+    pub(crate) fn resident_mb(&self) -> f64 {
+        self.memory_mb("VmRSS:")
+    }
+
+    fn memory_mb(&self, name: &str) -> f64 {
         let status = self.proc("status");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
         line.trim().strip_suffix(" kB").unwrap().parse::<f64>().unwrap() * 1024.0 / 1e6
     }
 

@@ -10,6 +10,7 @@ use tempfile::TempDir;
 use crate::{
     blaster::Blaster,
     block::{QUOTES, TRADES},
+    peer::Peer,
     program::Program,
     table,
     venue::Venue,
@@ -39,15 +40,16 @@ pub(crate) struct Scenario {
     pub(crate) length: Duration,
 }
 
-/// Runs it, prints its rows of the table, and returns the directory with the data. It should be kept until all is measured:
+/// Runs it, prints its rows of the table, and returns the messages that a second of CPU time took, and the directory with the
+/// data. It should be kept until all is measured:
 /// ext4 passes over the numbers of files that were just removed, one by one, when it makes new ones.
-pub(crate) fn run(scenario: &Scenario) -> TempDir {
+pub(crate) fn run(scenario: &Scenario) -> (f64, TempDir) {
     let venue = scenario.venue;
     let directory = data_directory();
     let exchange = directory.path().join("data").join(venue.exchange());
     let symbols: Vec<String> = (0..scenario.symbols).map(|index| venue.symbol(index)).collect();
     let blaster = Blaster::start(venue, scenario.rate);
-    let logger = Program::start(directory.path(), venue, &symbols, blaster.address);
+    let logger = Program::start(directory.path(), venue.exchange(), &symbols, blaster.address);
     blaster.wait_for_streams(2 * scenario.symbols);
 
     let table_of = |symbol: &String| exchange.join(venue.directory(symbol)).join("MD");
@@ -65,7 +67,7 @@ pub(crate) fn run(scenario: &Scenario) -> TempDir {
     logger.finish();
 
     let messages: u64 = sent.iter().map(|connection| connection.frames).sum();
-    let difference = verify(&exchange, &sent, |symbol| venue.directory(symbol));
+    let difference = verify(venue, &exchange, &sent);
     let [user, system] = [0, 1].map(|at| (cpu_after[at] - cpu_before[at]).as_secs_f64());
     let name = match scenario.rate {
         Rate::Flood => format!("{} flood", venue.exchange()),
@@ -87,11 +89,29 @@ pub(crate) fn run(scenario: &Scenario) -> TempDir {
     table::plain(&format!("{name}: receive to committed, median, ms"), quantile(0.5));
     table::at_most(&format!("{name}: RSS peak, MB"), peak_mb, 200.0);
     table::plain(&format!("{name}: bytes in files per message"), bytes_below(&exchange) as f64 / messages as f64);
-    directory
+    (messages as f64 / (user + system), directory)
+}
+
+/// Floods another recorder with Binance's frames, and prints how many of them ours takes in the time of one of theirs.
+pub(crate) fn run_peer(peer: Peer, symbols: usize, length: Duration, ours: Option<f64>) -> Option<TempDir> {
+    let directory = data_directory();
+    let blaster = Blaster::start(Venue::Binance, Rate::Flood);
+    let Some(program) = peer.start(directory.path(), symbols, blaster.address) else {
+        table::note(&format!("{}: not installed", peer.name()));
+        return None;
+    };
+    blaster.wait_for_streams(2 * symbols);
+    let cpu = program.cpu_seconds();
+    // What is still in the sockets at the end is little, and counts for the peer.
+    let sent = blaster.send(length);
+    let per_second =
+        sent.iter().map(|connection| connection.frames).sum::<u64>() as f64 / (program.cpu_seconds() - cpu);
+    table::peer(&format!("{}: messages/s of CPU time", peer.name()), per_second, ours.map(|ours| ours / per_second));
+    Some(directory)
 }
 
 /// Below `$BENCH_DATA`, where it stays, or a temporary directory in the build's.
-fn data_directory() -> TempDir {
+pub(crate) fn data_directory() -> TempDir {
     match std::env::var_os("BENCH_DATA") {
         Some(parent) => tempfile::Builder::new().disable_cleanup(true).tempdir_in(parent).unwrap(),
         None => tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap(),

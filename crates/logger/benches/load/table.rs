@@ -23,6 +23,11 @@ pub(crate) fn plain(name: &str, measured: f64) {
     row(name, measured, "", None, true);
 }
 
+/// What another program does, and how many times that ours does.
+pub(crate) fn peer(name: &str, measured: f64, ratio: Option<f64>) {
+    row(name, measured, "ours:", ratio, true);
+}
+
 fn row(name: &str, measured: f64, target: &str, ratio: Option<f64>, met: bool) {
     let ratio = ratio.map_or(String::new(), |ratio| format!("{ratio:.2}×"));
     let digits = if measured.abs() < 1_000.0 { 2 } else { 0 };

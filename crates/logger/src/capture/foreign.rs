@@ -8,7 +8,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
     fs::File,
-    io::{self, BufRead as _, BufReader, Read as _},
+    io::{self, BufReader, Read as _},
     path::{Path, PathBuf},
 };
 

@@ -33,6 +33,18 @@ pub(crate) enum NoConnection {
     },
 }
 
+impl NoConnection {
+    /// How long the venue wants no attempt from this address, if it says that it wants none; at least for a short time if
+    /// it does not say how long.
+    pub(crate) fn wants_silence(&self) -> Option<Duration> {
+        match self {
+            NoConnection::Refused { status: 418 | 429, pause } => Some(pause.unwrap_or_default()),
+            NoConnection::Refused { pause, .. } => *pause,
+            NoConnection::Late | NoConnection::Failed(_) => None,
+        }
+    }
+}
+
 /// Opens a connection.
 pub(crate) async fn connect(
     url: &str,

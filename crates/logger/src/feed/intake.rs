@@ -12,7 +12,7 @@ use super::{
 use crate::{
     capture::Wire,
     metrics::ErrorType,
-    received::{self, Batch, ConnectionId, Fact, LostWhy, Received, recorded},
+    received::{self, Batch, ConnectionId, Fact, LostWhy, Received, SymbolIndex, recorded},
 };
 
 /// Facts in a batch at most, give or take a frame.
@@ -36,6 +36,9 @@ pub(crate) struct Intake {
     /// What the connection has to do.
     todo: Vec<Effect>,
     notice: Option<Notice>,
+    /// The newest time that the venue told, and the least of receive minus event time of trades, ns.
+    server_time: Option<(Arrival, u64)>,
+    least_latency: Option<i64>,
     /// What went over the connection, if raw data is captured.
     wire: Option<Wire>,
 }
@@ -52,6 +55,8 @@ impl Intake {
             refused: Vec::new(),
             todo: Vec::new(),
             notice: None,
+            server_time: None,
+            least_latency: None,
             wire,
         }
     }
@@ -68,10 +73,6 @@ impl Intake {
         }
     }
 
-    pub(crate) fn id(&self) -> ConnectionId {
-        self.id
-    }
-
     /// One thing that a frame says.
     pub(crate) fn event(&mut self, event: &Event<'_>, arrival: Arrival, context: &Context) {
         match event {
@@ -79,6 +80,10 @@ impl Intake {
                 let data = self.table.data(trade.symbol, Recorded::Trades, arrival);
                 // A trade is one, whatever is known of its stream.
                 self.keep(data, true, event, arrival, context);
+                if !trade.snapshot && trade.event_ns > 0 {
+                    let latency = arrival.receive_ns.cast_signed().wrapping_sub(trade.event_ns.cast_signed());
+                    self.least_latency = Some(self.least_latency.map_or(latency, |least| least.min(latency)));
+                }
             }
             Event::Quote(quote) => {
                 let data = self.table.data(quote.symbol, Recorded::Quotes, arrival);
@@ -124,7 +129,8 @@ impl Intake {
                     self.table.renew(key, LostWhy::Broken, arrival.at);
                 }
             }
-            Event::ServerTime(_) => {}
+            // Of several answers the first is that to the newest question.
+            Event::ServerTime(venue_ns) => _ = self.server_time.get_or_insert((arrival, *venue_ns)),
             Event::Notice(notice) => {
                 info!(?notice, "the venue says");
                 match notice {
@@ -158,10 +164,18 @@ impl Intake {
         self.settle(now, context);
     }
 
-    /// A stream is suspected to be dead.
-    pub(crate) fn suspect(&mut self, name: &str, stream: Recorded, now: Arrival, context: &Context) {
-        if let Some(key) = self.table.key(name, stream) {
-            self.table.renew(key, LostWhy::Dead, now.at);
+    /// A stream of a symbol is suspected to be dead.
+    pub(crate) fn suspect(
+        &mut self,
+        (symbol, name): (SymbolIndex, &str),
+        stream: Recorded,
+        now: Arrival,
+        context: &Context,
+    ) {
+        // Another venue may have a symbol of the same name.
+        let is_meant = |key: &Key| self.table.wanted(*key).is_some_and(|wanted| wanted.symbol == symbol);
+        if let Some(key) = self.table.key(name, stream).filter(is_meant) {
+            self.table.suspect(key, now.at);
             self.settle(now, context);
         }
     }
@@ -203,6 +217,11 @@ impl Intake {
         self.notice.take()
     }
 
+    /// What came since the last time: the venue's time, and the least of receive minus event time, ns.
+    pub(crate) fn times(&mut self) -> (Option<(Arrival, u64)>, Option<i64>) {
+        (self.server_time.take(), self.least_latency.take())
+    }
+
     fn keep(&mut self, data: Data, in_any_case: bool, event: &Event<'_>, arrival: Arrival, context: &Context) {
         if self.table.has_effects() {
             self.settle(arrival, context);
@@ -233,13 +252,13 @@ impl Intake {
     }
 
     /// What the frame's newest event says.
-    fn event_fact(&mut self, symbol: received::SymbolIndex, arrival: Arrival, fact: Fact) {
+    fn event_fact(&mut self, symbol: SymbolIndex, arrival: Arrival, fact: Fact) {
         self.note(Wire::kept);
         self.facts.push(Received { symbol, receive_ns: arrival.receive_ns, fact });
     }
 
     /// What the feed says itself.
-    fn fact(&mut self, symbol: received::SymbolIndex, arrival: Arrival, fact: Fact) {
+    fn fact(&mut self, symbol: SymbolIndex, arrival: Arrival, fact: Fact) {
         self.note(Wire::own);
         self.facts.push(Received { symbol, receive_ns: arrival.receive_ns, fact });
     }

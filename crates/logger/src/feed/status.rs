@@ -25,6 +25,7 @@ pub(crate) struct Venues {
 
 struct Venue {
     gauge: Handle<IntGauge>,
+    refused: Option<Handle<IntGauge>>,
     streams: HashMap<(SymbolIndex, Recorded), Carried>,
     /// Streams that any connection carries.
     carried: usize,
@@ -48,8 +49,13 @@ pub(crate) struct VenueStatus {
 
 impl Venues {
     pub(crate) fn new(metrics: &Metrics, health: Component) -> Arc<Venues> {
-        let venue =
-            |gauge: &Handle<IntGauge>| Venue { gauge: gauge.clone(), streams: HashMap::new(), carried: 0, missing: 0 };
+        let venue = |gauge: &Handle<IntGauge>| Venue {
+            gauge: gauge.clone(),
+            refused: None,
+            streams: HashMap::new(),
+            carried: 0,
+            missing: 0,
+        };
         let venues = metrics.venues.iter().map(|metrics| (metrics.exchange, venue(&metrics.connected))).collect();
         health.not_ready("no venue is subscribed yet");
         Arc::new(Venues { health, newest_connection: AtomicU64::new(0), venues: Mutex::new(venues) })
@@ -59,10 +65,12 @@ impl Venues {
     pub(crate) fn venue(
         self: &Arc<Venues>,
         exchange: &'static str,
+        refused: &Handle<IntGauge>,
         streams: impl Iterator<Item = (SymbolIndex, Recorded)>,
     ) -> VenueStatus {
         let mut venues = self.venues.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(venue) = venues.get_mut(exchange) {
+            venue.refused = Some(refused.clone());
             venue.streams.extend(streams.map(|stream| (stream, Carried::default())));
             venue.missing = venue.streams.len();
         }
@@ -89,6 +97,9 @@ impl Venues {
         let is_carried = |carried: &Carried| usize::from(carried.connections > 0);
         let before = *carried;
         change(carried);
+        if let Some(refused) = &venue.refused {
+            refused.add(i64::from(carried.refused) - i64::from(before.refused));
+        }
         venue.missing = venue.missing + is_missing(carried) - is_missing(&before);
         venue.carried = venue.carried + is_carried(carried) - is_carried(&before);
         let connected = i64::from(venue.missing == 0 && venue.carried > 0);

@@ -335,6 +335,19 @@ impl Core {
         self.store.sync()
     }
 
+    /// Begins to make what is flushed durable, while recording goes on.
+    ///
+    /// # Errors
+    /// As [`Store::begin_sync`].
+    pub(crate) fn begin_sync(&mut self) -> Result<(), StoreError> {
+        self.store.begin_sync()
+    }
+
+    /// How that went; none while it is under way.
+    pub(crate) fn end_sync(&mut self) -> Option<Result<(), StoreError>> {
+        self.store.end_sync()
+    }
+
     /// Nothing more comes: no trade waits any longer. Flush and [`Core::finish`] are to follow.
     pub(crate) fn release(&mut self, now_ns: u64) {
         for symbol in 0..self.symbols.len() {

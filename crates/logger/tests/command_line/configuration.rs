@@ -47,6 +47,12 @@ fn wrong_configurations_are_named() {
         let config = format!("exchanges:\n  coinbase:\n    ws_url: {url}\n");
         refused(&[], &config, &["exchanges.coinbase.ws_url", "ws://HOST:PORT"]);
     }
+    for url in ["https://x/api", "ftp://x", "http://user:secret@x", "x"] {
+        let config = format!("exchanges:\n  coinbase:\n    rest_url: {url}\n");
+        refused(&[], &config, &["exchanges.coinbase.rest_url", "https://HOST:PORT"]);
+    }
+    refused(&[], "exchanges:\n  coinbase:\n    exclude: ['']\n", &["exchanges.coinbase.exclude", "empty"]);
+    refused(&[], "listing_refresh: 1ms\n", &["listing_refresh: 1ms is not between 1s and 7days"]);
     refused(&[], "exchanges:\n  binance:\n    symbols: [btcusdt]\n", &["`btcusdt` must be `BTCUSDT`"]);
     refused(&[], "exchanges:\n  binance:\n    ca_file: /nowhere.pem\n", &["exchanges.binance.ca_file", "/nowhere.pem"]);
     refused(&[], "queue_capacity: 4611686018427387904\n", &["queue_capacity", "more than 10000000"]);

@@ -73,7 +73,11 @@ impl Session {
         let io = TokioIo::new(WatchedInput::new(stream, input));
         let service = TowerToHyperService::new(service);
         let (ended, timeout) = match protocol {
-            Protocol::Http1 => self.watch(pin!(http1(&self.limits).serve_connection(io, service))).await,
+            Protocol::Http1 => {
+                // Whoever upgrades a connection takes it over; the limits on reading and writing go with it.
+                let connection = http1(&self.limits).serve_connection(io, service).with_upgrades();
+                self.watch(pin!(connection)).await
+            }
             Protocol::Http2 => self.watch(pin!(http2(&self.limits).serve_connection(io, service))).await,
         };
         // Clients that hang up or speak nonsense are their own affair.

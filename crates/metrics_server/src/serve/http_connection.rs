@@ -78,11 +78,11 @@ pub(super) trait GracefulEnd {
     fn end(self: Pin<&mut Self>);
 }
 
-impl<IO, S, B> GracefulEnd for http1::Connection<IO, S>
+impl<IO, S, B> GracefulEnd for http1::UpgradeableConnection<IO, S>
 where
     S: HttpService<Incoming, ResBody = B>,
     S::Error: Into<BoxError>,
-    IO: Read + Write + Unpin,
+    IO: Read + Write + Unpin + Send + 'static,
     B: Body + 'static,
     B::Error: Into<BoxError>,
 {

@@ -31,7 +31,7 @@ use crate::{
     etag,
     metrics::Metrics,
     plan::{Plan, PlanError},
-    query::DataQuery,
+    query::{DataQuery, is_beyond_plain},
 };
 
 /// Bytes that are read at once: heads are far smaller, and pipelines rare.
@@ -202,7 +202,11 @@ impl Connection {
         let mut next = Step::Read;
         while !rest.is_empty() && output.len() < OUTPUT_BYTES {
             let (request, length) = match head(rest) {
-                Head::Data(request, length) if !request.has_origin || self.shared.is_for_all_origins => (request, length),
+                Head::Data(request, length)
+                    if (!request.has_origin || self.shared.is_for_all_origins) && !is_beyond_plain(request.query) =>
+                {
+                    (request, length)
+                }
                 Head::Incomplete => break,
                 Head::Http2 => {
                     next = Step::HandOver(Protocol::Http2);
@@ -292,7 +296,14 @@ impl Connection {
     }
 
     /// Appends the answer that there is no data.
-    fn failed(&self, error: &DataError, is_head: bool, mut under_way: UnderWay, output: &mut Vec<u8>, style: Style<'_>) {
+    fn failed(
+        &self,
+        error: &DataError,
+        is_head: bool,
+        mut under_way: UnderWay,
+        output: &mut Vec<u8>,
+        style: Style<'_>,
+    ) {
         let failure = self.shared.answers.failure(error);
         rendered::failure(output, &failure, is_head, style);
         under_way.sent(if is_head { 0 } else { failure.text.len() as u64 });

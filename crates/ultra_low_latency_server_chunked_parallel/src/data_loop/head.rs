@@ -61,9 +61,9 @@ pub(crate) fn head(bytes: &[u8]) -> Head<'_> {
     };
     let query = request.path.and_then(|path| path.strip_prefix(DATA_PATH)?.strip_prefix('?'));
     let Some(query) = query.filter(|query| request.version == Some(1) && is_plain(query)) else { return Head::Other };
-    let has_bare_line_feed = bytes.get(..length).is_none_or(|head| {
-        head.split_inclusive(|byte| *byte == b'\n').any(|line| !line.ends_with(b"\r\n"))
-    });
+    let has_bare_line_feed = bytes
+        .get(..length)
+        .is_none_or(|head| head.split_inclusive(|byte| *byte == b'\n').any(|line| !line.ends_with(b"\r\n")));
     let mut data = DataRequest { is_head, query, if_none_match: None, closes: false, has_origin: false };
     let fields = request.headers.iter().map(|header| (header.name, header.value));
     if has_bare_line_feed || !takes(&mut data, fields) { Head::Other } else { Head::Data(data, length) }

@@ -147,7 +147,10 @@ fn unknown_paths_and_methods() {
     let (_root, server) = start();
     let data = format!("/api/data?symbol=BTC-USD&type=MD&start={DAY}&end={DAY}&columns=time");
     for (method, target) in [
-        ("GET", "/"),
+        ("GET", "/static"),
+        ("GET", "/static/"),
+        ("GET", "/static/../Cargo.toml"),
+        ("GET", "/index.html"),
         ("GET", "/api"),
         ("GET", "/api/"),
         ("GET", "/api/data/"),

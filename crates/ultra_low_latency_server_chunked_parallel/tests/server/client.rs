@@ -120,16 +120,41 @@ pub(crate) fn receive_head(stream: &mut impl Read) -> io::Result<Answer> {
     Ok(Answer { status, headers: lines.map(header).collect(), body: Vec::new() })
 }
 
-/// Reads an answer; the server always says how long it is, except that one to HEAD has no body.
+/// Reads an answer; the server says how long it is, except of text, and one to HEAD has no body.
 pub(crate) fn receive(stream: &mut impl Read, is_head: bool) -> io::Result<Answer> {
     let mut answer = receive_head(stream)?;
-    assert_eq!(answer.header("transfer-encoding"), None);
-    if !is_head {
+    if answer.header("transfer-encoding").is_some() {
+        let content_type = answer.header("content-type").unwrap();
+        assert!(["text/csv", "application/x-ndjson"].iter().any(|text| content_type.starts_with(text)));
+        assert_eq!(answer.header("content-length"), None);
+        if !is_head {
+            answer.body = receive_chunks(stream)?;
+        }
+    } else if !is_head {
         let length = answer.header("content-length").unwrap_or("0").parse().unwrap();
         answer.body = vec![0; length];
         stream.read_exact(&mut answer.body)?;
     }
     Ok(answer)
+}
+
+fn receive_chunks(stream: &mut impl Read) -> io::Result<Vec<u8>> {
+    let mut body = Vec::new();
+    loop {
+        let mut line = Vec::new();
+        while !line.ends_with(b"\r\n") {
+            let mut byte = [0];
+            stream.read_exact(&mut byte)?;
+            line.extend(byte);
+        }
+        let length = usize::from_str_radix(std::str::from_utf8(&line).unwrap().trim(), 16).unwrap();
+        let mut chunk = vec![0; length + 2];
+        stream.read_exact(&mut chunk)?;
+        if length == 0 {
+            return Ok(body);
+        }
+        body.extend_from_slice(&chunk[..length]);
+    }
 }
 
 /// Reads until the end and returns how many bytes came; a reset is an end too.

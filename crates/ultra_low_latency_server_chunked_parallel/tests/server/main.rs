@@ -7,9 +7,15 @@ mod client;
 mod command_line;
 mod data_answers;
 mod faults;
+mod formats;
+mod gaps;
 mod lifecycle;
 mod metrics;
+mod nanosecond_ranges;
+mod page;
+mod reductions;
 mod running;
+mod streams;
 mod symbols;
 mod written;
 

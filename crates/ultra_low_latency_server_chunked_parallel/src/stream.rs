@@ -1,0 +1,99 @@
+//! `/api/stream`: new rows of chosen series over a WebSocket, as they are committed.
+//!
+//! One poller looks at the files of all series that anybody follows. Who follows one reads the rows for itself, from a
+//! place of its own, at the speed at which its client takes them: nothing is queued, and nothing that was committed is
+//! left out.
+
+mod client;
+mod cursor;
+mod message;
+mod poller;
+
+use std::{path::Path, sync::Arc};
+
+use http::{
+    StatusCode,
+    header::{HeaderValue, RETRY_AFTER, UPGRADE},
+};
+use tokio::sync::Semaphore;
+use tokio_util::sync::{CancellationToken, DropGuard};
+use warp::{Reply as _, reply::Response, ws::Ws};
+
+use crate::{
+    api_limits::ApiLimits,
+    limits::Limits,
+    metrics::{Metrics, Refusal},
+};
+use client::Client;
+use poller::Poller;
+
+/// Seconds after which a client may hope again.
+const RETRY_SECONDS: HeaderValue = HeaderValue::from_static("5");
+/// Bytes of a client's message at most.
+const MESSAGE_BYTES_MAX: usize = 16 * 1024;
+/// Bytes that wait for a client's socket at most, beside what the kernel holds.
+const WRITE_BYTES_MAX: usize = 1024 * 1024;
+
+/// What all streams share.
+#[derive(Clone, Debug)]
+pub(crate) struct Streams {
+    shared: Arc<Shared>,
+    clients: Arc<Semaphore>,
+    _ends_clients: Arc<DropGuard>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    root: Arc<Path>,
+    limits: ApiLimits,
+    columns_max: usize,
+    metrics: Metrics,
+    poller: Poller,
+    reads: Semaphore,
+    stop: CancellationToken,
+}
+
+impl Streams {
+    /// Starts the poller; it and all clients end when the last clone is dropped.
+    pub(crate) fn start(root: &Path, limits: &Limits, metrics: &Metrics) -> Streams {
+        let stop = CancellationToken::new();
+        let poller = Poller::start(root, limits.api.stream_poll_ms, stop.clone());
+        let shared = Shared {
+            root: root.into(),
+            limits: limits.api.clone(),
+            columns_max: limits.columns,
+            metrics: metrics.clone(),
+            poller,
+            reads: Semaphore::new(limits.plans_at_once),
+            stop: stop.clone(),
+        };
+        let clients = Arc::new(Semaphore::new(limits.api.stream_clients));
+        Streams { shared: Arc::new(shared), clients, _ends_clients: Arc::new(stop.drop_guard()) }
+    }
+
+    /// Takes a client in, or tells it to come again.
+    pub(crate) fn accept(&self, handshake: Ws) -> Response {
+        let Ok(place) = Arc::clone(&self.clients).try_acquire_owned() else {
+            self.shared.metrics.refused(Refusal::StreamClients);
+            let mut response = http::Response::new("Too many streams are open, please try again").into_response();
+            *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+            response.headers_mut().insert(RETRY_AFTER, RETRY_SECONDS);
+            return response;
+        };
+        let shared = Arc::clone(&self.shared);
+        let handshake = handshake.max_message_size(MESSAGE_BYTES_MAX).max_write_buffer_size(WRITE_BYTES_MAX);
+        let serve = move |socket| async move {
+            let _held_to_the_end = place;
+            Client::serve(shared, socket).await;
+        };
+        handshake.on_upgrade(serve).into_response()
+    }
+}
+
+/// The answer to who asks without a handshake.
+pub(crate) fn upgrade_required() -> Response {
+    let mut response = http::Response::new("This path is a WebSocket").into_response();
+    *response.status_mut() = StatusCode::UPGRADE_REQUIRED;
+    response.headers_mut().insert(UPGRADE, HeaderValue::from_static("websocket"));
+    response
+}

@@ -1,0 +1,207 @@
+//! The bytes of an answer in one of the formats, as a stream of bounded pieces.
+
+use std::{io, sync::Arc};
+
+use bytes::Bytes;
+use column_store::Column;
+use futures_util::{Stream, StreamExt as _, stream};
+use metrics_server::{Counter, Handle};
+use serde::Serialize;
+use tokio::{sync::Semaphore, task::spawn_blocking};
+
+use crate::{
+    formats::{ArrowStream, Format, csv_head, push_csv_rows, push_json_lines},
+    row_set::RowSet,
+    rows::ColumnRows,
+    table_plan::TablePlan,
+};
+
+/// Pieces under way at once: the one that is asked for and the one after it.
+const PIECES_AT_ONCE: usize = 2;
+/// Bytes of the columns in a piece of text, whose digits take some three times as many.
+const TEXT_BYTES: usize = 64 * 1024;
+
+/// The columns and rows while they are sent.
+#[derive(Debug)]
+struct Sending {
+    id: column_store::SeriesId,
+    columns: Vec<ColumnRows>,
+    rows: RowSet,
+    form: Form,
+}
+
+/// What a format needs beside the rows.
+#[derive(Debug)]
+enum Form {
+    Binary,
+    Arrow(ArrowStream),
+    Csv,
+    JsonLines,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Piece {
+    Head,
+    /// Rows of one column.
+    Column {
+        column: usize,
+        first: u64,
+        rows: u64,
+    },
+    /// Rows of all columns.
+    Rows {
+        first: u64,
+        rows: u64,
+    },
+    End,
+}
+
+/// An answer whose length is known if its format tells.
+pub(crate) struct TableStream {
+    sending: Arc<Sending>,
+    chunk_bytes: usize,
+    /// Bytes of the whole, if its format tells.
+    pub(crate) length: Option<u64>,
+}
+
+/// The header line of the binary form; the order of the fields is the order of the keys.
+#[derive(Serialize)]
+struct HeaderLine {
+    columns: Vec<HeaderColumn>,
+}
+
+#[derive(Serialize)]
+struct HeaderColumn {
+    data_length: u64,
+    name: &'static str,
+    num_records: u64,
+    record_size: usize,
+}
+
+impl TableStream {
+    /// Of a plan; binary pieces have about `chunk_bytes`.
+    pub(crate) fn new(plan: TablePlan, chunk_bytes: usize) -> TableStream {
+        let TablePlan { id, columns, rows, format, .. } = plan;
+        let form = match format {
+            Format::Binary => Form::Binary,
+            Format::Arrow => Form::Arrow(ArrowStream::new(columns.iter().map(ColumnRows::column).collect())),
+            Format::Csv => Form::Csv,
+            Format::JsonLines => Form::JsonLines,
+        };
+        let count = rows.len();
+        let sending = Sending { id, columns, rows, form };
+        let length = match &sending.form {
+            Form::Binary => Some(sending.header_line().len() as u64 + count * sending.row_bytes() as u64),
+            Form::Arrow(arrow) => Some(arrow.length(count)),
+            Form::Csv | Form::JsonLines => None,
+        };
+        TableStream { sending: Arc::new(sending), chunk_bytes, length }
+    }
+
+    /// The bytes, read and formed on blocking threads, one piece ahead of the client. `served` counts them as they are
+    /// handed on. Ends in an error if a file was cut meanwhile.
+    pub(crate) fn bytes(
+        self,
+        reads: Arc<Semaphore>,
+        served: Handle<Counter>,
+    ) -> impl Stream<Item = io::Result<Bytes>> + Send + Sync + 'static {
+        let sending = self.sending;
+        stream::iter(pieces(&sending, self.chunk_bytes))
+            .map(move |piece| form(Arc::clone(&sending), piece, Arc::clone(&reads)))
+            .buffered(PIECES_AT_ONCE)
+            .inspect(move |piece| {
+                if let Ok(bytes) = piece {
+                    served.add(bytes.len() as u64);
+                }
+            })
+    }
+}
+
+/// The pieces of an answer, lazily: there may be very many.
+fn pieces(sending: &Sending, chunk_bytes: usize) -> Box<dyn Iterator<Item = Piece> + Send + Sync> {
+    let count = sending.rows.len();
+    let in_steps = move |step: u64| (0..count.div_ceil(step)).map(move |at| (at * step, step.min(count - at * step)));
+    let of_rows = move |step: u64| {
+        let rows = in_steps(step).map(|(first, rows)| Piece::Rows { first, rows });
+        Box::new([Piece::Head].into_iter().chain(rows).chain([Piece::End]))
+    };
+    match &sending.form {
+        Form::Binary => {
+            let widths: Vec<usize> = sending.columns.iter().map(ColumnRows::width).collect();
+            let of_column = move |(column, width): (usize, usize)| {
+                let pieces = in_steps((chunk_bytes / width).max(1) as u64);
+                pieces.map(move |(first, rows)| Piece::Column { column, first, rows })
+            };
+            Box::new([Piece::Head].into_iter().chain(widths.into_iter().enumerate().flat_map(of_column)))
+        }
+        Form::Arrow(arrow) => of_rows(arrow.batch_rows()),
+        Form::Csv | Form::JsonLines => of_rows((TEXT_BYTES / sending.row_bytes().max(1)).max(1) as u64),
+    }
+}
+
+async fn form(sending: Arc<Sending>, piece: Piece, reads: Arc<Semaphore>) -> io::Result<Bytes> {
+    // Never closed; if it were, reading without a turn would still be correct.
+    let turn = reads.acquire_owned().await.ok();
+    let formed = spawn_blocking(move || {
+        let _held_until_formed = turn;
+        let formed = sending.form(piece);
+        if let Err(error) = &formed {
+            tracing::warn!(series = %sending.id, %error, "answer cut short, its connection is closed");
+        }
+        formed.map(Bytes::from)
+    });
+    formed.await.map_err(io::Error::other)?
+}
+
+impl Sending {
+    fn row_bytes(&self) -> usize {
+        self.columns.iter().map(ColumnRows::width).sum()
+    }
+
+    fn header_line(&self) -> Vec<u8> {
+        let rows = self.rows.len();
+        let columns = self.columns.iter().map(|column| HeaderColumn {
+            data_length: rows * column.width() as u64,
+            name: column.column().name,
+            num_records: rows,
+            record_size: column.width(),
+        });
+        // Names and numbers always serialise.
+        let mut line = serde_json::to_vec(&HeaderLine { columns: columns.collect() }).unwrap_or_default();
+        line.push(b'\n');
+        line
+    }
+
+    fn form(&self, piece: Piece) -> io::Result<Vec<u8>> {
+        let columns = || self.columns.iter().map(ColumnRows::column).collect::<Vec<_>>();
+        match (piece, &self.form) {
+            (Piece::Column { column, first, rows }, _) => match self.columns.get(column) {
+                Some(column) => self.rows.read(column, first, rows),
+                None => Ok(Vec::new()),
+            },
+            (Piece::Rows { first, rows }, form) => self.rows_as(form, first, rows),
+            (Piece::Head, Form::Binary) => Ok(self.header_line()),
+            (Piece::Head, Form::Arrow(arrow)) => Ok(arrow.schema()),
+            (Piece::Head, Form::Csv) => Ok(csv_head(&columns())),
+            (Piece::End, Form::Arrow(_)) => Ok(ArrowStream::end().to_vec()),
+            (Piece::Head, Form::JsonLines) | (Piece::End, _) => Ok(Vec::new()),
+        }
+    }
+
+    fn rows_as(&self, form: &Form, first: u64, rows: u64) -> io::Result<Vec<u8>> {
+        let read = |column: &ColumnRows| Ok((column.column(), self.rows.read(column, first, rows)?));
+        let columns: Vec<(&'static Column, Vec<u8>)> = self.columns.iter().map(read).collect::<io::Result<_>>()?;
+        let count = usize::try_from(rows).unwrap_or(0);
+        let mut bytes = Vec::new();
+        match form {
+            Form::Csv => push_csv_rows(&mut bytes, &columns, count),
+            Form::JsonLines => push_json_lines(&mut bytes, &columns, count),
+            Form::Arrow(arrow) => {
+                bytes = arrow.batch_head(rows);
+                ArrowStream::push_body(&mut bytes, &columns);
+            }
+            Form::Binary => {}
+        }
+        Ok(bytes)
+    }
+}
