@@ -41,6 +41,14 @@ pub enum LoggerError {
         /// Which venue.
         exchange: String,
     },
+    /// The raw capture cannot begin.
+    #[error("cannot capture into {directory}: {source}")]
+    Capture {
+        /// The directory.
+        directory: std::path::PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
     /// A part of the logger ended although nobody asked it to.
     #[error("the {part} ended unexpectedly: {reason}")]
     PartEnded {

@@ -205,6 +205,13 @@ impl Metrics {
         found.ok_or_else(|| LoggerError::NoMetrics { exchange: exchange.to_owned() })
     }
 
+    /// Events missing so far, all symbols together; those beyond the label limit share a series.
+    pub(crate) fn missing(&self) -> u64 {
+        let labelled = self.symbols.iter().filter(|symbol| symbol.prices.is_some());
+        let other = self.symbols.iter().find(|symbol| symbol.prices.is_none());
+        labelled.chain(other).map(|symbol| symbol.gaps.get()).sum()
+    }
+
     /// The series of a venue of this run.
     pub(crate) fn venue(&self, exchange: &str) -> Result<&Arc<VenueMetrics>, LoggerError> {
         let found = self.venues.iter().find(|venue| venue.exchange == exchange);
@@ -218,6 +225,16 @@ impl VenueMetrics {
         if let Some((_, counter)) = known {
             counter.inc();
         }
+    }
+
+    /// Frames received so far.
+    pub(crate) fn received(&self) -> u64 {
+        self.messages.iter().map(|counter| counter.get()).sum()
+    }
+
+    /// Rows that reached the files so far.
+    pub(crate) fn rows(&self) -> u64 {
+        self.rows_written.iter().map(|counter| counter.get()).sum()
     }
 
     pub(crate) fn error(&self, kind: ErrorType) {

@@ -9,7 +9,7 @@ use std::{
 use metrics_server::{CallbackKind, RegisterError, Registry};
 use tokio::sync::{Semaphore, mpsc};
 
-use crate::received::{Batch, ConnectionId, Fact};
+use crate::received::{Batch, ConnectionId, Fact, Received};
 
 /// Batches taken off the queue at once.
 const AT_ONCE: usize = 1_024;
@@ -68,7 +68,9 @@ impl Room {
         } else {
             batch.facts.len()
         };
-        facts.clamp(1, self.capacity)
+        // Captured frames weigh as the facts that fit into their memory.
+        let captured = batch.wire.as_ref().map_or(0, |wire| wire.bytes() / size_of::<Received>());
+        (facts + captured).clamp(1, self.capacity)
     }
 }
 
@@ -108,6 +110,21 @@ impl Receiver {
     /// Whether all senders are gone.
     pub(crate) fn is_closed(&self) -> bool {
         self.batches.is_closed()
+    }
+}
+
+/// How full the queue is, 0 to 1, without keeping it open.
+#[derive(Clone, Debug)]
+pub(crate) struct Fill(Weak<Room>);
+
+impl Fill {
+    pub(crate) fn of(sender: &Sender) -> Fill {
+        Fill(Arc::downgrade(&sender.room))
+    }
+
+    pub(crate) fn ratio(&self) -> f64 {
+        let used = |room: &Room| (room.capacity - room.free.available_permits()) as f64 / room.capacity as f64;
+        self.0.upgrade().map_or(0.0, |room| used(&room))
     }
 }
 

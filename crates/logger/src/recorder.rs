@@ -18,6 +18,7 @@ use tracing::{info, warn};
 
 use crate::{
     backfill::Questions,
+    capture::{Capture, Entry},
     clock::Clock,
     config::Recording,
     error::LoggerError,
@@ -48,6 +49,8 @@ pub(crate) struct Outlets {
 pub(crate) struct Recorder {
     core: Core,
     outlets: Outlets,
+    /// What the core is made to do is noted there.
+    capture: Option<Capture>,
     housekeeping: Housekeeping,
     recording: Recording,
     /// Bytes that rows may take in memory before the queue is left to fill up.
@@ -80,19 +83,23 @@ pub(crate) struct Parts<'p> {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) health: Component,
     pub(crate) outlets: Outlets,
+    pub(crate) capture: Option<Capture>,
 }
 
 impl Recorder {
     /// Opens the series of all symbols and goes on after what their files hold.
     pub(crate) fn new(store: Store, parts: Parts<'_>) -> Result<Recorder, LoggerError> {
-        let Parts { recording, queue_capacity, grace, clock, symbols, metrics, health, outlets } = parts;
+        let Parts { recording, queue_capacity, grace, clock, symbols, metrics, health, outlets, mut capture } = parts;
         let asks = outlets.questions.is_some();
-        let core = Core::new(store, &recording, symbols, Arc::clone(&metrics), asks, clock.now_ns())?;
+        let now_ns = clock.now_ns();
+        note(&mut capture, Entry::Resume(now_ns));
+        let core = Core::new(store, &recording, symbols, Arc::clone(&metrics), asks, now_ns)?;
         let queued = queue_capacity.saturating_mul(size_of::<Received>());
         let limit = recording.memory_limit_bytes;
         Ok(Recorder {
             core,
             outlets,
+            capture,
             housekeeping: Housekeeping::start(&recording).map_err(LoggerError::Thread)?,
             memory_bytes: limit - queued.min(limit / QUEUE_SHARE),
             recording,
@@ -121,8 +128,12 @@ impl Recorder {
             // With too much in memory the queue is left to fill up: the feeds then wait, and nothing is dropped here. When
             // they are gone, the little that is left in the queue is taken in any case.
             if self.core.memory_bytes() < self.memory_bytes || queue.is_closed() {
-                let (core, clock) = (&mut self.core, self.clock);
-                let record = |batch: Batch| core.batch(&batch, clock.now_ns());
+                let (core, clock, capture) = (&mut self.core, self.clock, &mut self.capture);
+                let record = |batch: Batch| {
+                    let now_ns = clock.now_ns();
+                    core.batch(&batch, now_ns);
+                    note(capture, Entry::Batch(batch, now_ns));
+                };
                 if runtime.block_on(queue.take(wake, record)) == Taken::Closed {
                     break;
                 }
@@ -135,7 +146,9 @@ impl Recorder {
             self.housekeeping.step(&mut self.core, &self.metrics, self.clock.now_ns());
             let now = Instant::now();
             if now >= next_flush {
-                self.core.tick(self.clock.now_ns());
+                let now_ns = self.clock.now_ns();
+                self.core.tick(now_ns);
+                note(&mut self.capture, Entry::Tick(now_ns));
                 self.flush_and_report();
                 next_flush = now + self.recording.flush_interval;
             }
@@ -170,7 +183,9 @@ impl Recorder {
 
     fn flush(&mut self) -> Result<(), StoreError> {
         let started = Instant::now();
-        let result = self.core.flush(self.clock.now_ns());
+        let now_ns = self.clock.now_ns();
+        let result = self.core.flush(now_ns);
+        note(&mut self.capture, Entry::Flush(now_ns));
         let metrics = &self.metrics.recorder;
         metrics.flush_seconds.observe(started.elapsed().as_secs_f64());
         let gauge = |value| i64::try_from(value).unwrap_or(i64::MAX);
@@ -241,7 +256,9 @@ impl Recorder {
     /// The queue is closed and empty: everything goes to the disk.
     fn finish(mut self) -> Result<(), LoggerError> {
         let give_up = Instant::now() + self.grace;
-        self.core.release(self.clock.now_ns());
+        let now_ns = self.clock.now_ns();
+        self.core.release(now_ns);
+        note(&mut self.capture, Entry::Release(now_ns));
         while let Err(source) = self.flush() {
             self.health.beat();
             let pause = self.recording.flush_interval.min(REFRESH);
@@ -262,9 +279,18 @@ impl Recorder {
             std::thread::sleep(pause);
         }
         self.core.finish()?;
+        if let Some(capture) = self.capture.take() {
+            capture.finish();
+        }
         self.health.finish();
         info!(bytes = self.core.bytes_written(), "all rows are on disk");
         Ok(())
+    }
+}
+
+fn note(capture: &mut Option<Capture>, entry: Entry) {
+    if let Some(capture) = capture {
+        capture.note(entry);
     }
 }
 

@@ -13,16 +13,18 @@ use tracing::{info, warn};
 
 use crate::{
     backfill::{Backfill, Patience, Questions},
+    capture::{Capture, Header},
     clock::Clock,
     config::{Config, Exchange},
     discovery::{Discovery, Pace},
     error::LoggerError,
     feed::{Feed, Shared, Suspicions, Venues},
-    metrics::{Metrics, RestMetrics},
+    metrics::{CaptureMetrics, Metrics, RestMetrics},
     queue,
     recorder::{Outlets, Parts, Recorder},
     rest::{Allowances, Interface},
     symbols::Symbols,
+    vital_signs::VitalSigns,
 };
 
 /// The recorder says that it is alive several times a second; a disk that hangs for this long is reported as failing,
@@ -42,6 +44,7 @@ pub struct Service {
     venues: Arc<Venues>,
     recorder: Recorder,
     queue: queue::Receiver,
+    vital_signs: VitalSigns,
 }
 
 /// Records until `shutdown`.
@@ -54,11 +57,26 @@ pub async fn run(
     clock: Clock,
     shutdown: CancellationToken,
 ) -> Result<(), LoggerError> {
+    run_watched(config, registry, clock, shutdown, |_| {}).await
+}
+
+/// As [`run`]; `on_ready` gets the vital signs once recording begins.
+///
+/// # Errors
+/// [`LoggerError`]; every one ends the logger.
+pub async fn run_watched(
+    config: Config,
+    registry: Registry,
+    clock: Clock,
+    shutdown: CancellationToken,
+    on_ready: impl FnOnce(VitalSigns),
+) -> Result<(), LoggerError> {
     // Symbols may have to be asked for first, of a venue that does not answer.
     let prepared = tokio::select! {
         prepared = Service::prepare(config, registry, clock) => prepared?,
         () = shutdown.cancelled() => return Ok(()),
     };
+    on_ready(prepared.vital_signs.clone());
     prepared.run(shutdown).await
 }
 
@@ -78,7 +96,7 @@ impl Service {
         });
         let store = opening.await.map_err(|error| ended("recorder", &error))??;
 
-        let mut exchanges = config.exchanges;
+        let mut exchanges = config.exchanges.clone();
         let allowances = Allowances::open(&config.recording.data_path, clock);
         let interfaces = interfaces(&exchanges, &allowances, &mut registry, clock)?;
         let (data_path, pace) = (&config.recording.data_path, Pace::every(config.listing_refresh));
@@ -104,15 +122,17 @@ impl Service {
             venues: &venues,
             allowances: &allowances,
             suspicions: &suspicions,
-            captures: false,
+            captures: config.raw_capture.is_some(),
         };
         for exchange in &exchanges {
             feeds.extend(Feed::of_exchange(exchange, &shared)?);
         }
+        let vital_signs = VitalSigns::new(Arc::clone(&metrics), &sender);
         let (questions, asked) = Questions::channel();
         let interfaces = if config.backfill { interfaces } else { Vec::new() };
         let backfill = Backfill::new(asked, &interfaces, &symbols, &metrics, &sender, clock, Patience::default());
 
+        let capture = capture(&config, &exchanges, &mut registry, &health, clock)?;
         let recording = config.recording;
         let component = health.component("recorder", Some(RECORDER_DEADLINE));
         let resuming = tokio::task::spawn_blocking(move || {
@@ -126,6 +146,7 @@ impl Service {
                 metrics,
                 health: component,
                 outlets: Outlets { questions: config.backfill.then_some(questions), suspicions: Some(suspicions) },
+                capture,
             };
             Recorder::new(store, parts)
         });
@@ -139,7 +160,7 @@ impl Service {
         }
         let endpoint = endpoint.bind().await?;
         let grace = config.shutdown_grace;
-        Ok(Service { grace, endpoint, feeds, discovery, backfill, venues, recorder, queue: receiver })
+        Ok(Service { grace, endpoint, feeds, discovery, backfill, venues, recorder, queue: receiver, vital_signs })
     }
 
     /// Where `/metrics`, `/health` and `/ready` are.
@@ -223,6 +244,22 @@ fn interfaces(
     let metrics = RestMetrics::register(registry, &names)?;
     let of_exchange = |(exchange, metrics)| Ok(Arc::new(Interface::new(exchange, allowances, metrics, clock)?));
     exchanges.iter().zip(metrics).map(of_exchange).collect()
+}
+
+/// Begins the raw capture, if there is to be one.
+fn capture(
+    config: &Config,
+    exchanges: &[Exchange],
+    registry: &mut Registry,
+    health: &Health,
+    clock: Clock,
+) -> Result<Option<Capture>, LoggerError> {
+    let metrics = CaptureMetrics::register(registry)?;
+    let Some(directory) = &config.raw_capture else { return Ok(None) };
+    let header = Header::new(clock.now_ns(), config.for_capture(exchanges));
+    Capture::start(directory, header, clock, metrics, health.component("capture", None))
+        .map(Some)
+        .map_err(|source| LoggerError::Capture { directory: directory.clone(), source })
 }
 
 async fn within<T>(grace: Duration, part: &'static str, ending: impl Future<Output = T>) -> Result<T, LoggerError> {

@@ -337,7 +337,6 @@ impl Core {
     ///
     /// # Errors
     /// As [`Store::sync`].
-    #[cfg(test)]
     pub(crate) fn sync(&mut self) -> Result<(), StoreError> {
         self.store.sync()
     }

@@ -3,8 +3,10 @@
 
 mod configuration;
 mod data;
+mod exchange;
 mod help;
 mod migrate;
+mod replay;
 mod symbols;
 mod verify;
 
