@@ -245,13 +245,12 @@ impl Index {
                     let stat = fstat(&file).map_err(|error| IndexError::io("look at", path, error.into()))?;
                     let identity = Identity::of(&stat);
                     let same = known.iter().find_map(|(name, known)| match known {
-                        Known::Open { column: open, .. } if *name == column.name && open.identity == identity => Some(open),
+                        Known::Open { column: open, .. } if *name == column.name && open.identity == identity => {
+                            Some(open)
+                        }
                         _ => None,
                     });
-                    let open = same.map_or_else(
-                        || Arc::new(OpenColumn::new(file, identity, place)),
-                        Arc::clone,
-                    );
+                    let open = same.map_or_else(|| Arc::new(OpenColumn::new(file, identity, place)), Arc::clone);
                     let sealed = found.seal.as_ref().filter(|seal| {
                         seal.columns.contains_key(column.name) && u64::try_from(stat.st_size) == Ok(seal.bytes(column))
                     });
@@ -274,7 +273,9 @@ impl Index {
         }
         let mut uses = Vec::new();
         for (id, series) in &*read(&self.series) {
-            uses.extend(series.uses().into_iter().map(|(day, used, files)| (used, id.clone(), Arc::clone(series), day, files)));
+            uses.extend(
+                series.uses().into_iter().map(|(day, used, files)| (used, id.clone(), Arc::clone(series), day, files)),
+            );
         }
         uses.sort_by_key(|(used, ..)| *used);
         // A quarter at once: the next ones then find a place without all this.
@@ -283,7 +284,9 @@ impl Index {
         for (_, _, series, day, files) in uses {
             series.forget(day);
             forgotten += files;
-            if forgotten >= wanted && let Some(place) = self.places.take() {
+            if forgotten >= wanted
+                && let Some(place) = self.places.take()
+            {
                 return Ok(place);
             }
         }

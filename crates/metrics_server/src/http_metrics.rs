@@ -10,8 +10,8 @@ mod series;
 
 use crate::registry::Registry;
 pub use body::HttpMetricsBody;
-pub use endpoint::HttpEndpoint;
 pub use builder::{HttpLabel, HttpMetricsBuilder};
+pub use endpoint::HttpEndpoint;
 pub use future::HttpMetricsFuture;
 use http::{Request, Response};
 use http_body::Body;

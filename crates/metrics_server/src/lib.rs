@@ -82,7 +82,8 @@ pub use families::{
 pub use guard::{Guard, GuardBody, GuardFuture, GuardService, Policy};
 pub use health::{Component, Health, Liveness, Readiness};
 pub use http_metrics::{
-    FinishedRequest, HttpEndpoint, HttpLabel, HttpMetrics, HttpMetricsBody, HttpMetricsBuilder, HttpMetricsFuture, HttpMetricsService,
+    FinishedRequest, HttpEndpoint, HttpLabel, HttpMetrics, HttpMetricsBody, HttpMetricsBuilder, HttpMetricsFuture,
+    HttpMetricsService,
 };
 pub use landing_page::LandingPage;
 pub use limits::Limits;

@@ -12,6 +12,9 @@ pub(crate) fn pairs(query: &str) -> impl Iterator<Item = (String, String)> {
 
 /// `+` is a space, `%XX` a byte; what is no UTF-8 becomes U+FFFD, and a `%` that starts no byte stays.
 fn decode(text: &str) -> String {
+    if !text.contains(['+', '%']) {
+        return text.to_owned();
+    }
     percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned()
 }
 

@@ -4,8 +4,8 @@ use std::{sync::Arc, time::Duration};
 
 use column_store::{SeriesId, Table};
 use metrics_server::{
-    ConnectionObserver, ConnectionTimeout, Counter, Family, Handle, HandshakeFailure, Histogram, HttpMetrics, IntGauge, Protocol, RegisterError,
-    Registry,    ShardedCounter,
+    ConnectionObserver, ConnectionTimeout, Counter, Family, Handle, HandshakeFailure, Histogram, HttpMetrics, IntGauge,
+    Protocol, RegisterError, Registry, ShardedCounter,
 };
 
 use crate::{limits::Limits, symbol_labels::SymbolLabels};
@@ -103,11 +103,13 @@ impl Metrics {
         let help = "Requests whose column files were open (files), whose bytes were in the page cache (pages)";
         let hits = registry.sharded_counter("gpu_charts_server_cache_hits", help).labels(["cache_type"]).register()?;
         let help = "Requests that had to look column files up (files), that had to wait for a disk or for that (pages)";
-        let misses = registry.sharded_counter("gpu_charts_server_cache_misses", help).labels(["cache_type"]).register()?;
+        let misses =
+            registry.sharded_counter("gpu_charts_server_cache_misses", help).labels(["cache_type"]).register()?;
         let lookups = |kind: &str| Lookups { hits: hits.handle([kind]), misses: misses.handle([kind]) };
         let help = "Column files mapped into memory: none ever is, they are sent by sendfile or read, so that no file that \
                     is cut can end the server";
-        let mapped = registry.int_gauge("gpu_charts_server_memory_mapped_files", help).labels(["data_type"]).register()?;
+        let mapped =
+            registry.int_gauge("gpu_charts_server_memory_mapped_files", help).labels(["data_type"]).register()?;
         Table::ALL.iter().for_each(|table| drop(mapped.handle([table.name()])));
         let help = "Data connections that ended in a panic";
         let panics = registry.counter("gpu_charts_server_connection_panics", help).register()?;
@@ -116,7 +118,8 @@ impl Metrics {
         let help = "Data connections closed because the client took too long for headers, a request or an answer";
         let timeouts = registry.counter("gpu_charts_server_connection_timeouts", help).labels(["kind"]).register()?;
         let help = "TLS handshakes on the data port that came to nothing";
-        let handshakes = registry.counter("gpu_charts_server_tls_handshake_errors", help).labels(["reason"]).register()?;
+        let handshakes =
+            registry.counter("gpu_charts_server_tls_handshake_errors", help).labels(["reason"]).register()?;
         Ok(Metrics {
             panics,
             accept_errors,

@@ -99,7 +99,13 @@ impl Fences {
 
     /// Trusts nothing but the rows.
     #[cold]
-    fn search_anew(&self, file: &ColumnFile, rows: u64, before: &dyn Fn(u32) -> bool, access: Access) -> io::Result<u64> {
+    fn search_anew(
+        &self,
+        file: &ColumnFile,
+        rows: u64,
+        before: &dyn Fn(u32) -> bool,
+        access: Access,
+    ) -> io::Result<u64> {
         for fence in self.0.iter().filter_map(OnceLock::get).flat_map(|chunk| chunk.iter()) {
             fence.store(UNKNOWN, Ordering::Relaxed);
         }

@@ -76,7 +76,10 @@ pub(super) struct OpenColumn {
 pub(super) enum Known {
     Absent,
     /// With its rows, if the day's seal vouches for them.
-    Open { column: Arc<OpenColumn>, sealed_rows: Option<u64> },
+    Open {
+        column: Arc<OpenColumn>,
+        sealed_rows: Option<u64>,
+    },
 }
 
 /// What an answer takes of a day.
@@ -86,7 +89,12 @@ pub(super) enum Picked {
     Nothing,
     /// It lacks this column.
     Lacks(&'static str),
-    Columns { time: Arc<OpenColumn>, columns: Vec<Arc<OpenColumn>>, rows: u64, validator: Option<u128> },
+    Columns {
+        time: Arc<OpenColumn>,
+        columns: Vec<Arc<OpenColumn>>,
+        rows: u64,
+        validator: Option<u128>,
+    },
 }
 
 /// A day's files, as they were found.
@@ -295,7 +303,8 @@ impl Series {
 
     /// The days that are known, with the sweep at which each was last used and how many files it holds.
     pub(super) fn uses(&self) -> Vec<(Day, u64, usize)> {
-        let open = |known: &KnownDay| known.columns.iter().filter(|(_, known)| matches!(known, Known::Open { .. })).count();
+        let open =
+            |known: &KnownDay| known.columns.iter().filter(|(_, known)| matches!(known, Known::Open { .. })).count();
         self.state().days.iter().map(|(day, known)| (*day, known.used, open(known))).collect()
     }
 

@@ -102,7 +102,13 @@ impl<O: ConnectionObserver> Detached<O> {
     /// # Errors
     ///
     /// The runtime takes no more sockets.
-    pub async fn serve<S, B>(self, socket: DetachedSocket, read: Bytes, protocol: Protocol, service: S) -> io::Result<()>
+    pub async fn serve<S, B>(
+        self,
+        socket: DetachedSocket,
+        read: Bytes,
+        protocol: Protocol,
+        service: S,
+    ) -> io::Result<()>
     where
         S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
         S::Future: Send + 'static,

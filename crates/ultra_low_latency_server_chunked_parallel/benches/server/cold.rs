@@ -65,7 +65,12 @@ pub(crate) fn cold(bench: &Bench, rounds: usize, rows: &mut Vec<Row>) {
     }
     let [tiny, nginx_tiny, large, nginx_large] = figures;
     rows.push(Row { name: "cold tiny, ms", ours: tiny, nginx: nginx_tiny, target: Target::Below(27.8 / 20.0) });
-    rows.push(Row { name: "cold large, first byte, ms", ours: large, nginx: nginx_large, target: Target::Below(70.0 / 30.0) });
+    rows.push(Row {
+        name: "cold large, first byte, ms",
+        ours: large,
+        nginx: nginx_large,
+        target: Target::Below(70.0 / 30.0),
+    });
 }
 
 /// Tiny requests for a file that grows by 1,000 rows a second.

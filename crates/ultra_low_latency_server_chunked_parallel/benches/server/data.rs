@@ -18,7 +18,8 @@ pub(crate) const ROWS: u64 = 5_000_000;
 pub(crate) fn write_day(root: &Path, symbol: &str, begin: u32, day: &str, rows: u64) {
     let directory = root.join("coinbase").join(symbol).join("MD");
     fs::create_dir_all(&directory).unwrap();
-    for column in ["time", "nanos", "best_bid", "best_ask", "price"].iter().map(|name| Table::Md.column(name).unwrap()) {
+    for column in ["time", "nanos", "best_bid", "best_ask", "price"].iter().map(|name| Table::Md.column(name).unwrap())
+    {
         let mut file = BufWriter::new(File::create(directory.join(format!("{}.{day}.bin", column.name))).unwrap());
         for row in 0..rows {
             let cell = match column.name {
@@ -36,7 +37,8 @@ pub(crate) fn write_day(root: &Path, symbol: &str, begin: u32, day: &str, rows: 
 pub(crate) fn scattered(count: u64, below: u32) -> Vec<u32> {
     (0..count)
         .map(|number| {
-            let mixed = (number + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(31).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+            let mixed =
+                (number + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(31).wrapping_mul(0xBF58_476D_1CE4_E5B9);
             u32::try_from((mixed >> 32) % u64::from(below)).unwrap()
         })
         .collect()
@@ -53,7 +55,10 @@ pub(crate) fn tiny(symbol: &str) -> Vec<String> {
 
 /// 100,000 rows of 3 columns each.
 pub(crate) fn mid(symbol: &str) -> Vec<String> {
-    scattered(20, 80_000).iter().map(|at| target(symbol, DAY + at, DAY + at + 1_727, "time,best_bid,best_ask")).collect()
+    scattered(20, 80_000)
+        .iter()
+        .map(|at| target(symbol, DAY + at, DAY + at + 1_727, "time,best_bid,best_ask"))
+        .collect()
 }
 
 /// The whole day, 4 columns: 80 MB.

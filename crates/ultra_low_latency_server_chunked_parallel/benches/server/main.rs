@@ -3,15 +3,22 @@
 //! Arguments: names of works, default all; `--rounds N` (default 5) runs of each side, in turn; `--seconds S` (default 2)
 //! of a run.
 
-#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr, missing_docs, reason = "a measurement, no service")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    missing_docs,
+    reason = "a measurement, no service"
+)]
 
 mod client;
 mod cold;
 mod data;
 mod peers;
 mod table;
+mod tls;
 
-use std::{fs, net::SocketAddr, path::Path, sync::atomic::AtomicBool, time::Duration};
+use std::{fs, net::SocketAddr, sync::atomic::AtomicBool, time::Duration};
 
 use client::{Load, Request, ask, load, requests, run};
 use peers::Peer;
@@ -54,7 +61,8 @@ pub(crate) struct Bench {
 
 impl Bench {
     fn start() -> Bench {
-        let directory = tempfile::TempDir::new_in(std::env::var("BENCH_DIRECTORY").unwrap_or("/tmp".to_owned())).unwrap();
+        let directory =
+            tempfile::TempDir::new_in(std::env::var("BENCH_DIRECTORY").unwrap_or("/tmp".to_owned())).unwrap();
         let (root, files, state) =
             (directory.path().join("data"), directory.path().join("files"), directory.path().join("nginx"));
         fs::create_dir(&state).unwrap();
@@ -130,12 +138,16 @@ fn throughput(bench: &Bench, plan: &Plan, rows: &mut Vec<Row>) {
     }
     if plan.has("mid") {
         let sides = both(bench, "mid", &data::mid("BTC-USD"), 16, plan);
-        rows.push(row("mid, 16 connections, GB/s", &sides, Target::AtLeast(1.0), |m| m.load.bytes as f64 / m.seconds / 1e9));
+        rows.push(row("mid, 16 connections, GB/s", &sides, Target::AtLeast(1.0), |m| {
+            m.load.bytes as f64 / m.seconds / 1e9
+        }));
         rows.push(row("mid, CPU s/GB", &sides, Target::None, |m| m.cpu * 1e9 / m.load.bytes as f64));
     }
     if plan.has("large") {
         let sides = both(bench, "large", &data::large("BTC-USD"), 4, plan);
-        rows.push(row("large, 4 connections, GB/s", &sides, Target::AtLeast(0.9), |m| m.load.bytes as f64 / m.seconds / 1e9));
+        rows.push(row("large, 4 connections, GB/s", &sides, Target::AtLeast(0.9), |m| {
+            m.load.bytes as f64 / m.seconds / 1e9
+        }));
         rows.push(row("large, CPU s/GB", &sides, Target::AtMost(1.15), |m| m.cpu * 1e9 / m.load.bytes as f64));
     }
 }
@@ -185,7 +197,13 @@ fn slow_readers(bench: &Bench, rows: &mut Vec<Row>) {
         std::thread::sleep(Duration::from_secs(1));
         let after = peer.memory();
         drop(held);
-        eprintln!("{}: anonymous {} KiB more, {} KiB in all, locked {}", peer.name, after.0.saturating_sub(before.0) / 1024, after.0 / 1024, after.1);
+        eprintln!(
+            "{}: anonymous {} KiB more, {} KiB in all, locked {}",
+            peer.name,
+            after.0.saturating_sub(before.0) / 1024,
+            after.0 / 1024,
+            after.1
+        );
         figures.push(after.0 as f64 / 1_048_576.0);
     }
     rows.push(Row {
@@ -213,7 +231,9 @@ fn main() {
     if plan.has("memory") {
         slow_readers(&bench, &mut rows);
     }
+    if plan.has("tls") {
+        tls::tls(&bench, plan.rounds, plan.duration, &mut rows);
+    }
     let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
     println!("{}\nload at the end: {}", table(&rows), load.trim());
-    let _kept_until_here: &Path = bench.directory.path();
 }

@@ -33,11 +33,21 @@ pub(crate) fn median(values: &[f64]) -> f64 {
 fn spread(values: &[f64]) -> String {
     let low = values.iter().copied().fold(f64::INFINITY, f64::min);
     let high = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    if values.is_empty() { "–".to_owned() } else { format!("{} ({}–{})", short(median(values)), short(low), short(high)) }
+    if values.is_empty() {
+        "–".to_owned()
+    } else {
+        format!("{} ({}–{})", short(median(values)), short(low), short(high))
+    }
 }
 
 fn short(value: f64) -> String {
-    if value >= 100.0 { format!("{value:.0}") } else if value >= 10.0 { format!("{value:.1}") } else { format!("{value:.3}") }
+    if value >= 100.0 {
+        format!("{value:.0}")
+    } else if value >= 10.0 {
+        format!("{value:.1}")
+    } else {
+        format!("{value:.3}")
+    }
 }
 
 /// The table as Markdown.
@@ -55,7 +65,13 @@ pub(crate) fn table(rows: &[Row]) -> String {
         };
         let ratio = if ratio.is_nan() { "–".to_owned() } else { format!("{ratio:.2}×") };
         let verdict = is_met.map_or("", |is_met| if is_met { "met" } else { "missed" });
-        _ = writeln!(text, "| {} | {} | {} | {ratio} | {target} | {verdict} |", row.name, spread(&row.ours), spread(&row.nginx));
+        _ = writeln!(
+            text,
+            "| {} | {} | {} | {ratio} | {target} | {verdict} |",
+            row.name,
+            spread(&row.ours),
+            spread(&row.nginx)
+        );
     }
     text
 }

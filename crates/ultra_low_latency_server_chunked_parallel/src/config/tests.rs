@@ -73,9 +73,8 @@ fn errors_name_the_flag_or_the_variable() {
 fn tls_is_what_the_flags_and_variables_say() {
     let load = |arguments: &[&str], environment: &[(&str, &str)]| {
         let arguments = ["server"].iter().chain(arguments).map(OsString::from);
-        let environment = |name: &str| {
-            environment.iter().find(|(variable, _)| *variable == name).map(|(_, value)| value.into())
-        };
+        let environment =
+            |name: &str| environment.iter().find(|(variable, _)| *variable == name).map(|(_, value)| value.into());
         let arguments = Arguments::try_parse_from(arguments).unwrap();
         tls::data_tls(&arguments, &environment)
     };

@@ -202,7 +202,9 @@ impl Connection {
         let mut next = Step::Read;
         while !rest.is_empty() && output.len() < OUTPUT_BYTES {
             let (request, length) = match head(rest) {
-                Head::Data(request, length) if !request.has_origin || self.shared.is_for_all_origins => (request, length),
+                Head::Data(request, length) if !request.has_origin || self.shared.is_for_all_origins => {
+                    (request, length)
+                }
                 Head::Incomplete => break,
                 Head::Http2 => {
                     next = Step::HandOver(Protocol::Http2);
@@ -292,7 +294,14 @@ impl Connection {
     }
 
     /// Appends the answer that there is no data.
-    fn failed(&self, error: &DataError, is_head: bool, mut under_way: UnderWay, output: &mut Vec<u8>, style: Style<'_>) {
+    fn failed(
+        &self,
+        error: &DataError,
+        is_head: bool,
+        mut under_way: UnderWay,
+        output: &mut Vec<u8>,
+        style: Style<'_>,
+    ) {
         let failure = self.shared.answers.failure(error);
         rendered::failure(output, &failure, is_head, style);
         under_way.sent(if is_head { 0 } else { failure.text.len() as u64 });

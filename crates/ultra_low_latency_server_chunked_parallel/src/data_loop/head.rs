@@ -61,9 +61,9 @@ pub(crate) fn head(bytes: &[u8]) -> Head<'_> {
     };
     let query = request.path.and_then(|path| path.strip_prefix(DATA_PATH)?.strip_prefix('?'));
     let Some(query) = query.filter(|query| request.version == Some(1) && is_plain(query)) else { return Head::Other };
-    let has_bare_line_feed = bytes.get(..length).is_none_or(|head| {
-        head.split_inclusive(|byte| *byte == b'\n').any(|line| !line.ends_with(b"\r\n"))
-    });
+    let has_bare_line_feed = bytes
+        .get(..length)
+        .is_none_or(|head| head.split_inclusive(|byte| *byte == b'\n').any(|line| !line.ends_with(b"\r\n")));
     let mut data = DataRequest { is_head, query, if_none_match: None, closes: false, has_origin: false };
     let fields = request.headers.iter().map(|header| (header.name, header.value));
     if has_bare_line_feed || !takes(&mut data, fields) { Head::Other } else { Head::Data(data, length) }
@@ -134,6 +134,10 @@ fn accepts_octets(value: &[u8]) -> bool {
 }
 
 #[cfg(test)]
+#[path = "../../fuzz/src/entry.rs"]
+mod entry;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
@@ -158,7 +162,8 @@ mod tests {
             assert_eq!((data.is_head, data.query, length), (false, &TARGET[10..], bytes.len()));
             assert!(!data.closes && !data.has_origin && data.if_none_match.is_none());
         }
-        let bytes = b"HEAD /api/data? HTTP/1.1\r\nHost: a\r\nConnection: Close\r\nOrigin: b\r\nIf-None-Match: \"c\"\r\n\r\nGET";
+        let bytes =
+            b"HEAD /api/data? HTTP/1.1\r\nHost: a\r\nConnection: Close\r\nOrigin: b\r\nIf-None-Match: \"c\"\r\n\r\nGET";
         let Head::Data(data, length) = head(bytes) else { panic!() };
         assert!(data.is_head && data.closes && data.has_origin);
         assert_eq!((data.query, data.if_none_match, length), ("", Some(&b"\"c\""[..]), bytes.len() - 3));
@@ -166,7 +171,11 @@ mod tests {
 
     #[test]
     fn every_beginning_is_incomplete() {
-        for whole in [request("Host: a\r\nX: y\r\n"), HTTP2_PREFACE.to_vec(), b"HEAD /api/data?x HTTP/1.1\r\nHost: a\r\n\r\n".to_vec()] {
+        for whole in [
+            request("Host: a\r\nX: y\r\n"),
+            HTTP2_PREFACE.to_vec(),
+            b"HEAD /api/data?x HTTP/1.1\r\nHost: a\r\n\r\n".to_vec(),
+        ] {
             for length in 1..whole.len() {
                 assert_eq!(head(&whole[..length]), Head::Incomplete, "{}", String::from_utf8_lossy(&whole[..length]));
             }
@@ -226,6 +235,54 @@ mod tests {
         ] {
             let bytes = format!("{line}\r\nHost: a\r\n\r\n");
             assert_eq!(head(bytes.as_bytes()), Head::Other, "{line}");
+        }
+    }
+
+    /// Requests with some of their bytes changed, cut out or doubled; `cargo fuzz` goes on where this ends.
+    #[test]
+    fn changed_requests_are_taken_consistently() {
+        let seeds = [
+            request("Host: a\r\nConnection: close\r\nAccept: */*\r\n"),
+            request("Host: a\r\nIf-None-Match: W/\"1\", \"2\"\r\nContent-Length: 0\r\n"),
+            b"HEAD /api/data?x=%41&y=+ HTTP/1.1\r\nhOsT:\t a \r\nUpgrade: h2c\r\n\r\n".to_vec(),
+            HTTP2_PREFACE.to_vec(),
+        ];
+        let parts: [&[u8]; 12] = [
+            b"\r\n",
+            b"\n",
+            b"\0",
+            b" ",
+            b":",
+            b"\r\n ",
+            b"HTTP/1.1",
+            b"Host: b\r\n",
+            b"Transfer-Encoding: chunked\r\n",
+            b"?",
+            b"#",
+            b"\xff",
+        ];
+        let mut state = 0x9E37_79B9_7F4A_7C15_u64;
+        let mut random = |below: usize| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            usize::try_from(state % below.max(1) as u64).unwrap()
+        };
+        for _ in 0..20_000 {
+            let mut bytes = seeds[random(seeds.len())].clone();
+            for _ in 0..=random(3) {
+                let at = random(bytes.len());
+                match random(4) {
+                    0 => bytes[at] = u8::try_from(random(256)).unwrap(),
+                    1 => drop(bytes.drain(at..(at + 1 + random(8)).min(bytes.len()))),
+                    2 => drop(bytes.splice(at..at, parts[random(parts.len())].iter().copied())),
+                    _ => bytes.extend_from_within(at..),
+                }
+                if bytes.is_empty() {
+                    break;
+                }
+            }
+            entry::head_is_consistent(&bytes);
         }
     }
 }

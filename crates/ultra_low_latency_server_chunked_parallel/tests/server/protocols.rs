@@ -68,7 +68,8 @@ fn tls_speaks_http_2_and_1_1_with_keys_of_all_forms() {
     let plain = Running::start(root.path());
     let expected = request(plain.data, "GET", &target("time,price")).expect(200).body;
     for form in ["pkcs8", "sec1", "pkcs1"] {
-        let algorithm = if form == "pkcs1" { &["-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048"][..] } else { P256 };
+        let algorithm =
+            if form == "pkcs1" { &["-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048"][..] } else { P256 };
         let (cert, key) = certificate(files.path(), "test", algorithm);
         match form {
             "sec1" => drop(output("openssl", &["ec", "-in", &key, "-out", &key])),
@@ -88,7 +89,8 @@ fn tls_speaks_http_2_and_1_1_with_keys_of_all_forms() {
         }
         // curl ends with an error if an answer to HEAD has a body.
         assert_eq!(curl(&["-k", "--head", &url]).0, "2 200");
-        let open = |protocol| server.sample(&format!("gpu_charts_server_concurrent_connections{{protocol=\"{protocol}\"}}"));
+        let open =
+            |protocol| server.sample(&format!("gpu_charts_server_concurrent_connections{{protocol=\"{protocol}\"}}"));
         wait_until("all connections are closed", || open("h2") + open("http/1.1") == 0.0);
     }
 }
@@ -117,7 +119,10 @@ fn a_new_certificate_is_taken_and_a_broken_one_is_not() {
     let connect = format!("127.0.0.1:{}", server.data.port());
     let subject = || {
         let shown = Command::new("sh")
-            .args(["-c", &format!("echo | openssl s_client -connect {connect} 2>/dev/null | openssl x509 -noout -subject")])
+            .args([
+                "-c",
+                &format!("echo | openssl s_client -connect {connect} 2>/dev/null | openssl x509 -noout -subject"),
+            ])
             .output()
             .unwrap();
         String::from_utf8(shown.stdout).unwrap()
@@ -143,8 +148,18 @@ fn http_2_without_tls_and_many_streams_of_it() {
     assert!(body == expected);
     // Asked to upgrade, it may stay with HTTP/1.1.
     assert!(curl(&["--http2", &url]).0.ends_with(" 200"));
-    let urls = vec![url.as_str(); 40];
-    let said = output("curl", &[&["-s", "--http2-prior-knowledge", "--parallel", "-w", "%{http_code} ", "--max-time", "60"], &urls[..]].concat());
+}
+
+#[test]
+fn many_streams_of_one_connection() {
+    let root = recorded();
+    let plain = Running::start(root.path());
+    let expected = request(plain.data, "GET", &target("time,price")).expect(200).body;
+    let server = Running::with_config(Config { tls: DataTls::SelfSigned, ..config(root.path()) });
+    let url = format!("https://127.0.0.1:{}{}", server.data.port(), target("time,price"));
+    let options =
+        ["-s", "-k", "--http2", "--parallel", "--parallel-max", "40", "-w", "%{http_code} ", "--max-time", "60"];
+    let said = output("curl", &[&options[..], &[url.as_str(); 40]].concat());
     assert_eq!(said.len(), 40 * (expected.len() + 4));
 }
 
@@ -181,7 +196,10 @@ fn without_a_token_there_is_no_data() {
     assert!(refused.header("www-authenticate").unwrap().starts_with("Bearer"));
     assert_eq!(refused.header("access-control-allow-origin"), Some("*"), "pages may read why");
     ask("GET", "Authorization: Bearer another\r\n").expect(401);
-    assert_eq!(ask("GET", "Authorization: Bearer a-token-of-some-length-0123456789\r\n").expect(200).u32s().len(), 500_000);
+    assert_eq!(
+        ask("GET", "Authorization: Bearer a-token-of-some-length-0123456789\r\n").expect(200).u32s().len(),
+        500_000
+    );
     // Browsers ask without it whether they may send it.
     let preflight = ask("OPTIONS", "Origin: http://a\r\nAccess-Control-Request-Headers: authorization\r\n").expect(200);
     assert!(preflight.header("access-control-allow-headers").unwrap().contains("Authorization"));
@@ -194,10 +212,14 @@ fn only_named_sites_may_read() {
     let cors_origins = vec!["https://charts.example".to_owned()];
     let server = Running::with_config(Config { cors_origins, ..config(root.path()) });
     for path in ["/api/symbols", &target("time")] {
-        for (origin, allowed) in [("https://charts.example", Some("https://charts.example")), ("https://evil.example", None)] {
+        for (origin, allowed) in
+            [("https://charts.example", Some("https://charts.example")), ("https://evil.example", None)]
+        {
             for method in ["GET", "OPTIONS"] {
                 let mut stream = connect(server.data);
-                stream.write_all(format!("{method} {path} HTTP/1.1\r\nHost: a\r\nOrigin: {origin}\r\n\r\n").as_bytes()).unwrap();
+                stream
+                    .write_all(format!("{method} {path} HTTP/1.1\r\nHost: a\r\nOrigin: {origin}\r\n\r\n").as_bytes())
+                    .unwrap();
                 let answer = receive(&mut stream, false).unwrap().expect(200);
                 assert_eq!(answer.header("access-control-allow-origin"), allowed, "{method} {path} {origin}");
                 assert_eq!(answer.header("vary"), Some("origin"));

@@ -6,8 +6,8 @@ use std::{
 };
 
 use column_store::{
-    Day, MdKind, MdRow, Options, Row, SEAL_DELAY_NS, SealDraft, Sealing, SeriesId, Side, Store, StoreError, Table, TimeRule,
-    TradeRow,
+    Day, MdKind, MdRow, Options, Row, SEAL_DELAY_NS, SealDraft, Sealing, SeriesId, Side, Store, StoreError, Table,
+    TimeRule, TradeRow,
 };
 
 use crate::wait_until;
