@@ -211,7 +211,6 @@ fn a_sealed_range_has_a_validator_that_changes_with_its_rows() {
     assert_eq!(validator(&["id"], 1..=2), None);
     assert_eq!(validator(&["id"], 2..=2), None);
     assert_eq!(select(&index, &["id"], BEGIN - 86_400, BEGIN, Access::Disk).unwrap().validator, None);
-
 }
 
 #[test]
