@@ -47,7 +47,7 @@ impl Files for NoFiles {
 }
 
 impl Bench {
-    fn new(id_rule: IdRule, ids: Vec<u64>) -> Bench {
+    fn new(id_rule: IdRule, ids: &[u64]) -> Bench {
         let mut config = Config::load(&Default::default()).unwrap();
         config.exchanges.retain(|exchange| exchange.venue.facts().name == "coinbase");
         config.exchanges[0].symbols = vec!["BTC-USD".to_owned()];
@@ -155,7 +155,7 @@ fn quote(update_id: u64, bid: f64, ask: f64) -> QuoteFact {
 
 #[test]
 fn md_rows_start_with_the_quote_and_trades_always_have_theirs() {
-    let mut bench = Bench::new(IdRule::Contiguous, vec![]);
+    let mut bench = Bench::new(IdRule::Contiguous, &[]);
     let rows = bench.trade(trade(1));
     assert!(rows.md.is_none(), "both sides of the quote must be known");
     assert_eq!(rows.trade.unwrap().side, RowSide::Sell);
@@ -175,7 +175,7 @@ fn md_rows_start_with_the_quote_and_trades_always_have_theirs() {
 
 #[test]
 fn a_quote_before_any_trade_has_no_price() {
-    let mut bench = Bench::new(IdRule::Contiguous, vec![]);
+    let mut bench = Bench::new(IdRule::Contiguous, &[]);
     let md = bench.quote(quote(5, 99.0, 101.0)).md.unwrap();
     assert!(md.price.is_nan() && md.volume.is_nan());
     assert_eq!(md.side, RowSide::Unknown);
@@ -183,7 +183,7 @@ fn a_quote_before_any_trade_has_no_price() {
 
 #[test]
 fn a_disconnect_clears_the_quote_and_is_a_gap() {
-    let mut bench = Bench::new(IdRule::Contiguous, vec![]);
+    let mut bench = Bench::new(IdRule::Contiguous, &[]);
     let gaps = r#"gpu_charts_data_gaps_total{exchange="coinbase",symbol="BTC-USD"}"#;
     bench.disconnected();
     assert_eq!(bench.value(gaps), "0", "nothing was known yet");
@@ -203,7 +203,7 @@ fn a_disconnect_clears_the_quote_and_is_a_gap() {
 
 #[test]
 fn ids_that_prove_nothing_make_the_interval_a_gap() {
-    let mut bench = Bench::new(IdRule::Unique, vec![]);
+    let mut bench = Bench::new(IdRule::Unique, &[]);
     bench.trade(trade(1));
     bench.trade(trade(90));
     let gaps = r#"gpu_charts_data_gaps_total{exchange="coinbase",symbol="BTC-USD"}"#;
@@ -214,7 +214,7 @@ fn ids_that_prove_nothing_make_the_interval_a_gap() {
 
 #[test]
 fn what_was_seen_before_makes_no_row() {
-    let mut bench = Bench::new(IdRule::Contiguous, vec![7]);
+    let mut bench = Bench::new(IdRule::Contiguous, &[7]);
     let mut last_match = trade(7);
     last_match.snapshot = true;
     assert!(bench.trade(last_match).trade.is_none(), "it stands in the files already");
@@ -229,7 +229,7 @@ fn what_was_seen_before_makes_no_row() {
 
 #[test]
 fn a_snapshot_trade_is_recorded_once_and_is_no_latency() {
-    let mut bench = Bench::new(IdRule::Contiguous, vec![]);
+    let mut bench = Bench::new(IdRule::Contiguous, &[]);
     bench.quote(quote(5, 99.0, 101.0));
     let mut last_match = trade(7);
     last_match.snapshot = true;
@@ -244,7 +244,7 @@ fn a_snapshot_trade_is_recorded_once_and_is_no_latency() {
 
 #[test]
 fn clocks_and_order_are_watched() {
-    let mut bench = Bench::new(IdRule::Contiguous, vec![]);
+    let mut bench = Bench::new(IdRule::Contiguous, &[]);
     let mut ahead = trade(1);
     ahead.event_ns = NOW + 5;
     bench.trade(ahead);
@@ -265,7 +265,7 @@ fn clocks_and_order_are_watched() {
 
 #[test]
 fn values_are_counted() {
-    let mut bench = Bench::new(IdRule::Contiguous, vec![]);
+    let mut bench = Bench::new(IdRule::Contiguous, &[]);
     bench.quote(quote(5, 99.0, 101.0));
     bench.trade(trade(1));
     let mut large = trade(2);
@@ -293,7 +293,7 @@ fn values_are_counted() {
 
 #[test]
 fn lost_rows_are_counted_by_reason() {
-    let bench = Bench::new(IdRule::Contiguous, vec![]);
+    let bench = Bench::new(IdRule::Contiguous, &[]);
     bench.metrics.venues[0].dropped(DropReason::Clock, 1);
     bench.metrics.venues[0].dropped(DropReason::Shutdown, 3);
     assert_eq!(bench.value(r#"gpu_charts_rows_dropped_total{exchange="coinbase",reason="clock"}"#), "1");
@@ -319,7 +319,7 @@ fn symbols_beyond_the_limit_share_their_series() {
 /// it told last.
 #[test]
 fn quotes_are_the_primary_connections() {
-    let mut bench = Bench::new(IdRule::Contiguous, vec![]);
+    let mut bench = Bench::new(IdRule::Contiguous, &[]);
     bench.fact(A, Fact::Live(Stream::Quotes));
     bench.fact(B, Fact::Live(Stream::Quotes));
     assert!(bench.fact(B, Fact::Quote(quote(0, 90.0, 101.0))).md.is_none());
@@ -346,7 +346,7 @@ fn quotes_are_the_primary_connections() {
 
 #[test]
 fn update_ids_make_one_stream_of_several_connections() {
-    let mut bench = Bench::new(IdRule::Contiguous, vec![]);
+    let mut bench = Bench::new(IdRule::Contiguous, &[]);
     bench.fact(A, Fact::Live(Stream::Quotes));
     bench.fact(B, Fact::Live(Stream::Quotes));
     assert!(bench.fact(A, Fact::Quote(quote(5, 99.0, 101.0))).md.is_some());
@@ -369,7 +369,7 @@ fn update_ids_make_one_stream_of_several_connections() {
 
 #[test]
 fn ids_that_count_anew_lose_nothing() {
-    let mut bench = Bench::new(IdRule::Contiguous, vec![1, 9]);
+    let mut bench = Bench::new(IdRule::Contiguous, &[1, 9]);
     bench.trade(trade(10));
     assert!(bench.trade(trade(5)).trade.is_none(), "a repetition");
     let mut anew = trade(5);
@@ -386,7 +386,7 @@ fn ids_that_count_anew_lose_nothing() {
 
 #[test]
 fn a_venue_that_breaks_its_rule_is_not_asked_any_more() {
-    let mut bench = Bench::new(IdRule::Contiguous, vec![]);
+    let mut bench = Bench::new(IdRule::Contiguous, &[]);
     let provable = r#"gpu_charts_trade_ids_provable{exchange="coinbase"}"#;
     for _ in 0..1_000 {
         bench.provability.traded();

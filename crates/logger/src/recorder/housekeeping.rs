@@ -160,7 +160,7 @@ impl Housekeeping {
             Done::Draft(id, day, Err(error)) => self.failed(&id, day, &error),
             Done::Use(Ok(usage)) => self.usage = usage,
             Done::Days(Err(error)) | Done::Use(Err(error)) => {
-                warn!(%error, "the data directory cannot be looked through")
+                warn!(%error, "the data directory cannot be looked through");
             }
         }
     }

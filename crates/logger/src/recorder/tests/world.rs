@@ -47,7 +47,7 @@ impl Disk for Unsynced {
 }
 
 /// Something that happens.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) enum Step {
     /// So many trades, which arrive if there is a connection.
     Trade(u64),
