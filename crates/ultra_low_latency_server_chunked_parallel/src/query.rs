@@ -370,7 +370,7 @@ fn reduction(
         None | Some("" | "stride") => return Ok(Reduction::Stride),
         Some("minmax") => Reduction::MinMax,
         Some("lttb") => Reduction::Lttb,
-        Some(other) => return Err(QueryError::Reduce(other.to_owned())),
+        Some(_) => return Err(QueryError::Reduce(name.unwrap_or_default())),
     };
     let column = match column.filter(|column| !column.is_empty()) {
         Some(name) => {

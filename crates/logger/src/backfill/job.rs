@@ -81,7 +81,7 @@ impl Job {
 
     /// Who has the lowest is next: small questions pass long ones, which still go on while small ones keep coming.
     pub(super) fn rank(&self) -> (u64, u64) {
-        (self.came_at.saturating_add(self.pages.saturating_mul(STEP_BACK)), self.pages)
+        (self.came_at.saturating_add(self.pages.saturating_mul(STEP_BACK)), self.question.number)
     }
 
     /// Reads the page that was asked for, and turns to the next.
@@ -132,12 +132,11 @@ impl Job {
 
 #[cfg(test)]
 mod tests {
-    use exchange_protocol::venue;
 
     use super::*;
 
     fn rest(exchange: &str) -> &'static dyn Rest {
-        venue(exchange).unwrap().rest()
+        exchange_protocol::venue(exchange).unwrap().rest()
     }
 
     fn job(exchange: &str, ids: Option<(u64, u64)>) -> Job {

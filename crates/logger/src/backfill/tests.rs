@@ -280,7 +280,12 @@ async fn a_venue_that_answers_nonsense_has_failed() {
     };
     check(packed, 3, Outcome::Oversized).await;
     check(|_, _| Reply::with("200 OK\r\nContent-Encoding: gzip", b"[]"), 3, Outcome::Broken).await;
-    check(|_, _| Reply::with("200 OK\r\nContent-Encoding: br", b"[]"), 3, Outcome::Broken).await;
+    let other = |_: &str, _| {
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+        std::io::Write::write_all(&mut gzip, b"[]").unwrap();
+        Reply::with("200 OK\r\nContent-Encoding: br", &gzip.finish().unwrap())
+    };
+    check(other, 3, Outcome::Broken).await;
 }
 
 #[tokio::test]
@@ -300,6 +305,21 @@ async fn a_compressed_page_is_unpacked() {
     let (_, end, ids) = rig.ended(1).await.remove(0);
     assert_eq!((end, ids), (FillEnd::Answered, (1_001..=2_000).collect()));
     rig.stop().await;
+}
+
+#[tokio::test]
+async fn each_page_has_its_own_attempts() {
+    let flaky = |target: &str, before: usize| {
+        if before % 2 == 0 {
+            return Reply::Close;
+        }
+        let after: u64 = target.split("after=").nth(1).unwrap().parse().unwrap();
+        Reply::json(&coinbase_rows((after - 200..after).rev()))
+    };
+    assert_eq!(
+        ends("coinbase", "BTC-USD", flaky).await,
+        (FillEnd::Answered, 10, vec![Outcome::Answered, Outcome::Broken])
+    );
 }
 
 /// One venue that hangs costs each question no more than its share.
@@ -365,7 +385,7 @@ async fn a_question_whose_turn_does_not_come_has_failed() {
     // Two of ten requests a minute are left to others, and each question is one.
     let server = Hostile::start(|_, _| Reply::json("[]")).await;
     let directory = tempfile::tempdir().unwrap();
-    let patience = Patience { turn: Duration::from_millis(500), ..Patience::default() };
+    let patience = Patience { turn: Duration::from_secs(5), ..Patience::default() };
     let mut rig = Rig::start("bitfinex", &server.url(), &["tBTCUSD"], patience, &directory);
     for number in 0..9 {
         rig.ask(number, 0, None, (0, u64::MAX));
@@ -405,6 +425,9 @@ async fn a_hanging_venue_does_not_hold_the_end_up() {
     while server.asked().is_empty() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
+    // What is sent counts, also for a process that is killed now.
+    let noted = std::fs::read_to_string(directory.path().join("allowances.json")).unwrap();
+    assert!(noted.contains(r#""coinbase/rest":{"used":[["#), "{noted}");
     tokio::time::timeout(Duration::from_secs(10), rig.stop()).await.expect("it waits for the venue");
 }
 

@@ -44,7 +44,8 @@ const LOGGED_FRAME: usize = 256;
 const TICK: Duration = Duration::from_millis(500);
 /// A connection that carries anything is taken for as good as it gets after this time.
 const SETTLE_LIMIT: Duration = Duration::from_secs(30);
-/// How often a venue is asked for its time.
+/// When a venue is first asked for its time, behind what subscribes, and how often from then on.
+const FIRST_ASK_TIME: Duration = Duration::from_secs(3);
 const ASK_TIME: Duration = Duration::from_secs(20);
 /// A queue that was full for longer than this is no silence of the venue.
 const HELD_UP: Duration = Duration::from_millis(250);
@@ -147,7 +148,7 @@ impl Connection {
         context.feed_metrics.waited.add(waiting.elapsed().as_secs_f64());
         let url = format!("{}{}", context.ws_url, shard.path);
         let arrivals = Arrivals::new(context.clock);
-        let connecting = handshake::connect(&url, context.connector.clone(), Arc::clone(&arrivals));
+        let connecting = handshake::connect(&url, context.connector.clone(), Arc::clone(&arrivals), context.clock);
         let socket = match connecting.await {
             Ok(socket) => socket,
             Err(error) => {
@@ -183,7 +184,7 @@ impl Connection {
                 .request_budget
                 .map(|budget| Allowances::forgetful(context.clock).allowance("requests", budget)),
             asked_time_ns: 0,
-            ask_time_at: Instant::now(),
+            ask_time_at: Instant::now() + FIRST_ASK_TIME,
             suspected: context.suspicions.listen(),
         })
     }

@@ -9,6 +9,7 @@ use tokio_tungstenite::{
 };
 
 use super::arrival::{Arrivals, Noted};
+use crate::{clock::Clock, rest::in_seconds};
 
 /// All three together.
 pub(crate) const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
@@ -50,12 +51,13 @@ pub(crate) async fn connect(
     url: &str,
     connector: Option<Connector>,
     arrivals: Arc<Arrivals>,
+    clock: Clock,
 ) -> Result<Socket, NoConnection> {
     match tokio::time::timeout(HANDSHAKE_LIMIT, handshake(url, connector, arrivals)).await {
         Ok(Ok(socket)) => Ok(socket),
         Ok(Err(tungstenite::Error::Http(response))) => {
             let pause = response.headers().get(http::header::RETRY_AFTER);
-            let seconds = pause.and_then(|pause| pause.to_str().ok()?.trim().parse().ok());
+            let seconds = pause.and_then(|pause| in_seconds(pause.to_str().ok()?, clock).trim().parse().ok());
             Err(NoConnection::Refused { status: response.status().as_u16(), pause: seconds.map(Duration::from_secs) })
         }
         Ok(Err(error)) => Err(NoConnection::Failed(error.to_string())),

@@ -280,7 +280,9 @@ impl Intake {
     fn complete(&mut self) {
         let wire = self.wire.as_mut().filter(|wire| !wire.is_empty()).map(|wire| Box::new(std::mem::take(wire)));
         if !self.facts.is_empty() || wire.is_some() {
-            let facts = std::mem::take(&mut self.facts);
+            // The next one is likely as long.
+            let next = Vec::with_capacity(self.facts.len());
+            let facts = std::mem::replace(&mut self.facts, next);
             self.ready.push(Batch { sequence: self.sequence, wire, ..Batch::new(self.id, facts) });
         }
     }

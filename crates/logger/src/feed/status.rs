@@ -137,3 +137,50 @@ impl VenueStatus {
         self.venues.name_connection(opened_ns)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use metrics_server::{Health, Registry};
+
+    use super::*;
+    use crate::{Clock, rest::hostile, symbols::Symbols};
+
+    #[test]
+    fn a_venue_is_connected_while_each_stream_is_carried_or_refused() {
+        let exchange = hostile::exchange("coinbase", "http://127.0.0.1:1", &["A", "B"]);
+        let symbols = Symbols::new(&[exchange], 9, Clock::system());
+        let metrics = Metrics::register(&mut Registry::default(), &symbols).unwrap();
+        let venues = Venues::new(&metrics, Health::new("test").component("feeds", None));
+        let refused = &metrics.feed("coinbase").unwrap().refused;
+        let stream = Recorded::Trades;
+        let status = venues.venue("coinbase", refused, [(0, stream), (1, stream)].into_iter());
+        let connected = || metrics.venues[0].connected.get() == 1;
+        status.refused(0, stream);
+        status.refused(1, stream);
+        assert!(!connected(), "nothing is carried");
+        assert_eq!(refused.get(), 2);
+        status.carried(0, stream, true);
+        assert!(connected(), "the other one is refused");
+        assert_eq!(refused.get(), 1);
+        // A spare one, or the next.
+        status.carried(0, stream, true);
+        status.carried(0, stream, false);
+        assert!(connected());
+        status.carried(1, stream, true);
+        status.carried(0, stream, false);
+        assert!(!connected());
+        status.carried(0, stream, true);
+        assert!(connected());
+        status.carried(7, stream, true);
+        assert!(connected(), "nobody needs it");
+    }
+
+    #[test]
+    fn connections_have_names_of_their_own() {
+        let symbols = Symbols::new(&[], 9, Clock::system());
+        let metrics = Metrics::register(&mut Registry::default(), &symbols).unwrap();
+        let venues = Venues::new(&metrics, Health::new("test").component("feeds", None));
+        let names = [50, 50, 49, 60].map(|opened_ns| venues.name_connection(opened_ns).0);
+        assert_eq!(names, [50, 51, 52, 60]);
+    }
+}

@@ -241,3 +241,123 @@ fn names(directory: PathBuf) -> Result<std::collections::HashSet<String>, StoreE
         Err(source) => Err(StoreError::Io { action: "look through", path: directory, source }),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{path::PathBuf, sync::Arc, time::Instant};
+
+    use column_store::{GapState, Store, Stream, TimeRule, TradeRow};
+    use metrics_server::Registry;
+
+    use super::*;
+    use crate::{clock::Clock, config::Config, symbols::Symbols};
+
+    const FIRST_DAY_NS: u64 = 1_794_960_000_000_000_000;
+
+    /// A directory whose trades are of three days, the second with an open gap.
+    fn three_days(root: &Path) {
+        let mut store = Store::open(root, Default::default()).unwrap();
+        let series = store.series::<TradeRow>("coinbase", "BTC-USD").unwrap();
+        for day in 0..3 {
+            let ns = FIRST_DAY_NS + day * DAY_NS;
+            let id = 100 + 10 * day;
+            let row = TradeRow {
+                id,
+                event_ns: ns,
+                receive_ns: ns,
+                price: 1.0,
+                size: 1.0,
+                side: column_store::Side::Buy,
+                maker_order_id: [0; 16],
+                taker_order_id: [0; 16],
+            };
+            store.append(series, &row, TimeRule::Live).unwrap();
+            let state = if day == 1 { GapState::Open } else { GapState::Lost };
+            let gap = column_store::Gap::of_ids(Stream::Trades, id + 1, id + 9, ns, ns, "id jump").with_state(state);
+            if day < 2 {
+                store.gap(series, gap).unwrap();
+            }
+        }
+        store.flush(|_, _| {}).unwrap();
+        store.finish().unwrap();
+    }
+
+    struct Bench {
+        root: PathBuf,
+        core: Core,
+        metrics: Arc<Metrics>,
+        housekeeping: Housekeeping,
+    }
+
+    fn bench(root: &Path, keep_days: Option<u32>, now_ns: u64) -> Bench {
+        let mut config = Config::load(&Default::default()).unwrap();
+        config.exchanges.retain(|exchange| exchange.venue.facts().name == "coinbase");
+        config.exchanges[0].symbols = vec!["BTC-USD".to_owned()];
+        config.recording.data_path = root.to_owned();
+        config.recording.keep_days = keep_days;
+        let mut registry = Registry::default();
+        let symbols = Symbols::new(&config.exchanges, 10, Clock::system());
+        let metrics = Arc::new(Metrics::register(&mut registry, &symbols).unwrap());
+        let store = Store::open(root, Default::default()).unwrap();
+        let core = Core::new(store, &config.recording, &symbols, Arc::clone(&metrics), true, now_ns).unwrap();
+        let housekeeping = Housekeeping::start(&config.recording).unwrap();
+        Bench { root: root.to_owned(), core, metrics, housekeeping }
+    }
+
+    impl Bench {
+        /// Steps until nothing is left to do at a time.
+        fn settle(&mut self, now_ns: u64) {
+            let deadline = Instant::now() + Duration::from_secs(30);
+            loop {
+                self.housekeeping.step(&mut self.core, &self.metrics, now_ns);
+                self.housekeeping.next_seal_ns = 0;
+                let housekeeping = &self.housekeeping;
+                let is_done = !housekeeping.is_busy && housekeeping.days.is_empty() && !housekeeping.may_remove;
+                if is_done && housekeeping.next_look_ns > now_ns && housekeeping.next_use_ns > now_ns {
+                    return;
+                }
+                assert!(Instant::now() < deadline, "housekeeping does not end");
+                std::thread::yield_now();
+            }
+        }
+
+        fn sealed(&self) -> Vec<String> {
+            let directory = self.root.join("coinbase/BTC-USD/TRADES");
+            let mut sealed: Vec<String> = names(directory).unwrap().into_iter().collect();
+            sealed.retain(|name| name.starts_with("sealed."));
+            sealed.sort_unstable();
+            sealed
+        }
+    }
+
+    #[test]
+    fn days_are_sealed_when_they_are_over_and_their_gaps_settled() {
+        let root = tempfile::tempdir().unwrap();
+        three_days(root.path());
+        let midnight = Day::from_ns(FIRST_DAY_NS + 2 * DAY_NS).unwrap().start_ns();
+        let mut bench = bench(root.path(), None, midnight + SEAL_DELAY_NS - 1);
+        bench.settle(midnight + SEAL_DELAY_NS - 1);
+        assert_eq!(bench.sealed(), ["sealed.18.11.26.json"], "also what an earlier run left");
+        bench.settle(midnight + SEAL_DELAY_NS);
+        assert_eq!(bench.sealed().len(), 1, "a gap of the second day is open");
+        assert_eq!(bench.metrics.record.days_unsealed.get(), 1);
+        bench.settle(midnight + SETTLED_NS + INTERVAL_NS);
+        assert_eq!(bench.sealed(), ["sealed.18.11.26.json", "sealed.19.11.26.json"], "and has been for 6 hours");
+        assert_eq!((bench.metrics.record.days_sealed.get(), bench.metrics.record.days_unsealed.get()), (2, 0));
+        let left = bench.housekeeping.days_left(1 << 30, midnight).unwrap();
+        assert!(left.is_finite() && left > 1_000.0, "{left}");
+    }
+
+    #[test]
+    fn days_that_are_not_kept_are_removed_once_all_are_sealed() {
+        let root = tempfile::tempdir().unwrap();
+        three_days(root.path());
+        let midnight = Day::from_ns(FIRST_DAY_NS + 2 * DAY_NS).unwrap().start_ns();
+        let mut bench = bench(root.path(), Some(1), midnight + SEAL_DELAY_NS);
+        bench.settle(midnight + SEAL_DELAY_NS);
+        assert_eq!(bench.metrics.record.days_removed.get(), 1);
+        assert!(bench.sealed().is_empty(), "the first day is gone with its seal");
+        bench.settle(midnight + 20 * DAY_NS);
+        assert_eq!(bench.metrics.record.days_removed.get(), 3);
+    }
+}

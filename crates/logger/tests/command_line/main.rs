@@ -7,6 +7,7 @@ mod exchange;
 mod help;
 mod migrate;
 mod replay;
+mod symbols;
 mod verify;
 
 use std::{

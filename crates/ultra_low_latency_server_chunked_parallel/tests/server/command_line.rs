@@ -40,8 +40,9 @@ fn bad_configurations_exit_with_64() {
     check(&["--port"], &[], "--port");
     check(&[], &[("PORT", "70000")], "PORT: \"70000\"");
     check(&[], &[("METRICS_PORT", "x")], "METRICS_PORT");
-    check(&[], &[("USE_TLS", "true")], "USE_TLS: this version of the server does not speak TLS yet");
+    check(&[], &[("USE_TLS", "true")], "USE_TLS: TLS needs a certificate");
     check(&["--ssl-cert-path", "x.crt"], &[], "--ssl-cert-path");
+    check(&["--ssl-cert-path", "/nowhere.crt", "--ssl-private-file", "/nowhere.key"], &[], "/nowhere.crt");
     check(&["--metrics-listen", "nowhere"], &[], "--metrics-listen");
     check(&["--print-config"], &[("RUST_LOG", "==")], "RUST_LOG");
     check(&["--web-config", "/nowhere.yml"], &[], "/nowhere.yml");
@@ -56,7 +57,7 @@ fn help_version_and_configuration_are_printed() {
     assert_eq!(output(&["--version"], &[]).0, 0);
     let (code, printed, _) = output(&["--print-config", "--port", "1"], &[("PORT", "2"), ("USE_TLS", "false")]);
     let printed: serde_json::Value = serde_json::from_str(&printed).unwrap();
-    assert_eq!((code, printed["listen"].as_str()), (0, Some("0.0.0.0:1")));
+    assert_eq!((code, printed["listen"][0].as_str()), (0, Some("0.0.0.0:1")));
 }
 
 #[test]

@@ -2,12 +2,15 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fs::File,
+    io,
     path::Path,
     sync::Arc,
 };
 
 use column_store::{
-    Audit, Finding, Gap, GapState, IdRule, Reader, Rules, SeriesAudit, SeriesId, Store, Stream, Table, verify,
+    Audit, Disk, Finding, Gap, GapState, IdRule, Options, OsDisk, Reader, Rules, SeriesAudit, SeriesId, Store, Stream,
+    Table, verify,
 };
 use exchange_protocol::{IdRule as VenueRule, Side};
 use metrics_server::{Exposition, Registry};
@@ -25,6 +28,23 @@ use crate::{
 
 pub(super) const NOW: u64 = 1_794_960_000_000_000_000;
 pub(super) const S: u64 = 1_000_000_000;
+
+/// A disk without power losses.
+struct Unsynced;
+
+impl Disk for Unsynced {
+    fn write_at(&self, file: &File, path: &Path, bytes: &[u8], offset: u64) -> io::Result<usize> {
+        OsDisk.write_at(file, path, bytes, offset)
+    }
+
+    fn sync(&self, _: &File) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn sync_file(&self, _: &File, _: &Path) -> io::Result<()> {
+        Ok(())
+    }
+}
 
 /// Something that happens.
 #[derive(Clone, Debug)]
@@ -131,7 +151,7 @@ impl World {
         let mut registry = Registry::default();
         let symbols = Symbols::new(&config.exchanges, 10, Clock::system());
         let metrics = Arc::new(Metrics::register(&mut registry, &symbols).unwrap());
-        let store = Store::open(self.root.path(), Default::default()).unwrap();
+        let store = Store::open(self.root.path(), Options { disk: Arc::new(Unsynced), ..Options::default() }).unwrap();
         self.core = Some(Core::new(store, &config.recording, &symbols, metrics, true, self.now_ns).unwrap());
         self.exposition = Some(Exposition::new(registry));
         self.question = None;
