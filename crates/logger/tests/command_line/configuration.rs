@@ -29,7 +29,11 @@ fn wrong_configurations_are_named() {
     refused(&[], "flush_interval: 1ms\n", &["flush_interval: 1ms is not between 10ms and 1m"]);
     refused(&[], "queue_capacity: many\n", &["queue_capacity", "line 1"]);
     refused(&[], "large_trade: -1\n", &["large_trade: must be a positive number"]);
-    refused(&[], "exchanges:\n  mtgox: {}\n", &["exchanges: `mtgox` is not an exchange; known are binance, coinbase"]);
+    refused(
+        &[],
+        "exchanges:\n  mtgox: {}\n",
+        &["exchanges: `mtgox` is not an exchange; known are binance, bitfinex, coinbase, kraken, okx"],
+    );
     refused(&[], "exchanges:\n  coinbase:\n    symbols: []\n", &["exchanges.coinbase.symbols: is empty"]);
     refused(&[], "exchanges:\n  coinbase:\n    symbols: [A-B, A-B]\n", &["`A-B` stands there twice"]);
     refused(&[], "exchanges:\n  coinbase:\n    symbols: ['../../etc']\n", &["exchanges.coinbase.symbols", "dot"]);
