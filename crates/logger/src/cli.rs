@@ -7,6 +7,7 @@ mod progress;
 mod replay;
 mod run;
 mod status;
+mod symbols;
 mod terminal;
 mod verify;
 
@@ -15,10 +16,11 @@ use std::{ffi::OsString, fmt, process::ExitCode};
 use clap::{CommandFactory as _, Parser, Subcommand};
 
 pub use completions::CompletionsArgs;
-pub use exchange::{SymbolsArgs, TestArgs};
+pub use exchange::TestArgs;
 pub use migrate::MigrateArgs;
 pub use replay::ReplayArgs;
 pub use run::RunArgs;
+pub use symbols::SymbolsArgs;
 pub use verify::VerifyArgs;
 
 /// `EX_USAGE` of sysexits.h: bad arguments or configuration.
@@ -31,7 +33,7 @@ Examples:
   logger check-config --config logger.yaml       exit code 64 and the reason if it is wrong
   logger run --config logger.yaml --print-config the effective configuration, then exit
   logger test kraken                             does the exchange answer?
-  logger symbols coinbase                        what does it list?
+  logger symbols kraken '*/USD'                  which symbols there are
   logger verify /var/lib/gpu-charts              0 missing, or what is wrong
   logger replay captures --data-path again       the columns of a raw capture
   logger migrate /old/data /var/lib/gpu-charts   take over what the ancestor recorded
@@ -64,10 +66,10 @@ pub enum Command {
     #[command(after_long_help = run::CHECK_EXAMPLES)]
     CheckConfig(RunArgs),
     /// Connect to an exchange and say what arrives
-    #[command(after_long_help = exchange::TEST_EXAMPLES)]
+    #[command(after_long_help = exchange::EXAMPLES)]
     Test(TestArgs),
-    /// List an exchange's symbols
-    #[command(after_long_help = exchange::SYMBOLS_EXAMPLES)]
+    /// Print which symbols an exchange has
+    #[command(after_long_help = symbols::EXAMPLES)]
     Symbols(SymbolsArgs),
     /// Prove that a data directory is whole, or say what is missing or damaged
     #[command(after_long_help = verify::EXAMPLES)]
@@ -117,7 +119,7 @@ pub fn execute(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Some(Command::Run(args)) => run::record(&args),
         Some(Command::CheckConfig(args)) => run::check(&args),
         Some(Command::Test(args)) => exchange::test(&args),
-        Some(Command::Symbols(args)) => exchange::symbols(&args),
+        Some(Command::Symbols(args)) => symbols::execute(args),
         Some(Command::Verify(args)) => verify::execute(&args),
         Some(Command::Migrate(args)) => migrate::execute(&args),
         Some(Command::Replay(args)) => replay::execute(&args),

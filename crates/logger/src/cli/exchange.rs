@@ -1,4 +1,4 @@
-//! The commands about one exchange: `logger test` and `logger symbols`.
+//! `logger test`.
 
 use std::{io, path::PathBuf, process::ExitCode, time::Duration};
 
@@ -8,7 +8,7 @@ use tracing_subscriber::EnvFilter;
 use super::{Failure, RunArgs, terminal};
 use crate::{Clock, Config, SymbolList, config::Exchange, list_symbols, trial::Trial};
 
-pub(super) const TEST_EXAMPLES: &str = "\
+pub(super) const EXAMPLES: &str = "\
 Connects and subscribes as a recording logger does, by the same code, and records nothing. For each symbol and stream it prints
 when the subscription was live, when the first trade or quote came, how many came, how old they were, and the last one.
 
@@ -19,16 +19,6 @@ Examples:
 
 Exit codes: 0 every subscription was acknowledged, of every symbol something came, and REST answered; 1 not so; 64 bad
 arguments.";
-
-pub(super) const SYMBOLS_EXAMPLES: &str = "\
-Asks the exchange over REST which symbols it has, with one request.
-
-Examples:
-  logger symbols coinbase
-  logger symbols kraken '*/USD'                  those that a pattern in the configuration would match
-  logger symbols okx --all --json                also those that are gone, for programs
-
-Exit codes: 0 the exchange answered, 1 it did not, 64 bad arguments.";
 
 /// Where a command finds an exchange.
 #[derive(Clone, Debug, Args)]
@@ -60,21 +50,6 @@ pub struct TestArgs {
     /// How long to listen
     #[arg(long = "for", value_name = "DURATION", default_value = "10s", value_parser = humantime::parse_duration)]
     lasting: Duration,
-}
-
-/// Arguments of `symbols`.
-#[derive(Clone, Debug, Args)]
-pub struct SymbolsArgs {
-    #[command(flatten)]
-    of: ExchangeArgs,
-    /// Only symbols that match, with `*` for any characters and `?` for one
-    pattern: Option<String>,
-    /// Also those that are gone
-    #[arg(long)]
-    all: bool,
-    /// As JSON
-    #[arg(long)]
-    json: bool,
 }
 
 pub(super) fn test(args: &TestArgs) -> Result<ExitCode, Failure> {
@@ -118,14 +93,4 @@ pub(super) fn test(args: &TestArgs) -> Result<ExitCode, Failure> {
     let is_good = trial.is_good() && rest.is_ok();
     terminal::print(if is_good { "everything works\n" } else { "something does not work\n" });
     Ok(if is_good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
-
-pub(super) fn symbols(args: &SymbolsArgs) -> Result<ExitCode, Failure> {
-    let exchange = args.of.exchange()?;
-    let wanted = SymbolList { pattern: args.pattern.clone(), all: args.all, json: args.json };
-    let runtime = tokio::runtime::Runtime::new().map_err(Failure::other)?;
-    let listed = runtime.block_on(list_symbols(&exchange, &wanted, Clock::system()));
-    runtime.shutdown_timeout(Duration::from_secs(1));
-    terminal::print(&listed.map_err(Failure::other)?);
-    Ok(ExitCode::SUCCESS)
 }

@@ -32,7 +32,7 @@ fn wrong_configurations_are_named() {
     refused(
         &[],
         "exchanges:\n  mtgox: {}\n",
-        &["exchanges: `mtgox` is not an exchange; known are binance, bitfinex, coinbase"],
+        &["exchanges: `mtgox` is not an exchange; known are binance, bitfinex, coinbase, kraken, okx"],
     );
     refused(&[], "exchanges:\n  coinbase:\n    symbols: []\n", &["exchanges.coinbase.symbols: is empty"]);
     refused(&[], "exchanges:\n  coinbase:\n    symbols: [A-B, A-B]\n", &["`A-B` stands there twice"]);

@@ -138,6 +138,9 @@ fn what_a_kill_leaves_is_the_same_as_far_as_it_goes() {
     let rig = Rig::start(&[VenueKind::Coinbase, VenueKind::Kraken]);
     let mut logger = rig.record();
     rig.wait_for_rows(&["coinbase", "kraken"]);
+    let captured =
+        || fs::read_dir(rig.captures()).unwrap().map(|file| file.unwrap().metadata().unwrap().len()).sum::<u64>();
+    wait_for("blocks of the capture", || captured() > 20_000);
     logger.kill().unwrap();
     logger.wait().unwrap();
     let (ran, again) = rig.replay("again");
