@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use column_store::{Audit, GapState, IdRule, Reader, Rules, SeriesId, Table};
 use end_to_end::{
     data::{Columns, MD, TRADES},
     ledger,
@@ -16,7 +17,6 @@ use end_to_end::{
     program::{Program, built, free_address},
     services::DataServer,
 };
-use column_store::{Audit, GapState, IdRule, Reader, Rules, SeriesId, Table};
 use exchange_simulator::{Config, Fault, FaultKind, MessageKind, Simulator, settle};
 use logger::Clock;
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
@@ -92,9 +92,8 @@ async fn what_kill_9_takes_comes_back() {
     println!("seed {seed}");
     let mut random = StdRng::seed_from_u64(seed);
     // REST remembers 10,000 trades of a symbol: the busiest must not have more.
-    let simulator = Simulator::start(Config { seed, rate: 200.0, keep_ledger_in_memory: true, ..Config::default() })
-        .await
-        .unwrap();
+    let simulator =
+        Simulator::start(Config { seed, rate: 200.0, keep_ledger_in_memory: true, ..Config::default() }).await.unwrap();
     simulator.inject(&Fault::new(FaultKind::SlowRest { delay: Duration::from_millis(400) })).unwrap();
     let directory = tempfile::tempdir().unwrap();
     let config = format!("completeness: {{retries: [500ms, 1s, 2s]}}\n{}", simulator.logger_config());
