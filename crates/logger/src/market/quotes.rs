@@ -111,11 +111,6 @@ impl Quotes {
         }
     }
 
-    /// Whether the quote is known, and nothing proved for so long that its stream lives.
-    pub(crate) fn is_silent(&self, for_ns: u64, now_ns: u64) -> bool {
-        self.current.is_some() && now_ns > self.proven_ns.saturating_add(for_ns)
-    }
-
     fn begin_interval(&mut self, reason: &str, context: &mut Context<'_>) {
         // How many quotes are missing nobody can know.
         context.metrics.gap(1);

@@ -430,12 +430,12 @@ impl Core {
         self.held = (self.held + recorded.market.trades.held()).saturating_sub(held);
         let mut effects = std::mem::take(&mut self.effects);
         for effect in effects.drain(..) {
-            self.apply(symbol, effect, now_ns);
+            self.apply(symbol, effect);
         }
         self.effects = effects;
     }
 
-    fn apply(&mut self, symbol: SymbolIndex, effect: Effect, now_ns: u64) {
+    fn apply(&mut self, symbol: SymbolIndex, effect: Effect) {
         let Some(recorded) = self.symbols.get(symbol) else { return };
         let (md, trades) = (recorded.md, recorded.trades);
         let result = match effect {
@@ -451,11 +451,6 @@ impl Core {
             }
             Effect::Suspect(stream) => {
                 self.suspicions.push_back((symbol, stream));
-                // Trades that were missed moved the quote, too: if nothing told of it, both are silent.
-                let grace_ns = self.rules.claim_grace_ns;
-                if stream == Stream::Trades && recorded.market.quotes.is_silent(grace_ns, now_ns) {
-                    self.suspicions.push_back((symbol, Stream::Quotes));
-                }
                 Ok(())
             }
         };
