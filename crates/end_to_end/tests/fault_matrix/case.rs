@@ -21,8 +21,8 @@ use crate::{
 const SYMBOLS: usize = 3;
 /// Market events per second.
 const RATE: f64 = 300.0;
-/// What a busy machine may take for something that takes a second or two.
-const DEADLINE: Duration = Duration::from_secs(60);
+/// What a busy machine may take for something that takes a second or two; what was refused is asked for again after a minute.
+const DEADLINE: Duration = Duration::from_secs(120);
 /// `connection_status` tells of a socket's death within this time.
 const DOWN_WITHIN: Duration = Duration::from_secs(2);
 

@@ -145,7 +145,7 @@ pub(crate) fn cell(kind: &str, venue: VenueKind) -> Cell {
                 // Each gap of Bitfinex' frames is one of all symbols, and REST answers few questions a minute.
                 plan(
                     "REST cannot",
-                    &[if counts_frames { "gap:times=1,rest=no" } else { "gap:times=20,rest=no" }],
+                    &[if counts_frames { "gap:times=4,rest=no" } else { "gap:times=20,rest=no" }],
                     &[Lost],
                 ),
             ];
@@ -166,11 +166,7 @@ pub(crate) fn cell(kind: &str, venue: VenueKind) -> Cell {
             _ => return Cell::Never("the venue's protocol has no such announcement"),
         },
         "http" => vec![
-            plan(
-                "429",
-                &["http:status=429,retry-after=1s,for=2s", "close"],
-                &[Down, Reconnect, Error("connect"), Filled],
-            ),
+            plan("429", &["http:status=429,retry-after=1s,for=2s", "close"], &[Down, Reconnect, Filled]),
             plan("418", &["http:status=418,retry-after=2s,times=2", "reset"], &[Down, Reconnect, Filled]),
             plan("503 of REST", &["http:status=503,retry-after=none,on=rest,for=2s", "gap:times=5"], &[Filled]),
         ],
