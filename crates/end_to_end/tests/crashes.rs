@@ -35,7 +35,7 @@ struct Scale {
     recovers_within: Duration,
 }
 
-const SHORT: Scale = Scale { crashes: 6, symbols: 3, rate: 100.0, recovers_within: Duration::from_secs(90) };
+const SHORT: Scale = Scale { crashes: 6, symbols: 3, rate: 100.0, recovers_within: Duration::from_secs(120) };
 const LONG: Scale = Scale { crashes: 200, symbols: 10, rate: 100.0, recovers_within: Duration::from_secs(300) };
 
 fn start(directory: &Path, metrics: SocketAddr) -> Program {

@@ -139,7 +139,12 @@ impl<'a> Truth<'a> {
                 verdict.find(format!("MD row {number} of a quote has another trade than the row before"));
             }
             shown = Some(row.trade.clone());
-            let fits = |line: &Line<'_>| line.is(row) && line.message.sent_ns <= row.receive_ns + self.slack_ns;
+            // A snapshot says once more what had happened while nobody listened: only what somebody got can be a row.
+            let fits = |line: &Line<'_>| {
+                !line.message.connections.is_empty()
+                    && line.is(row)
+                    && line.message.sent_ns <= row.receive_ns + self.slack_ns
+            };
             match (next..self.lines.len()).find(|index| fits(&self.lines[*index])) {
                 Some(index) => {
                     matched.insert(index, number);

@@ -7,6 +7,9 @@ use exchange_simulator::{MessageEntry, MessageKind, Side, VenueKind};
 use super::{Verdict, bits};
 use crate::files::{Claim, Series};
 
+/// A frame that did not come was sent so long at most before the frame in front of it was read, which begins the interval.
+const LAG_NS: u64 = 1_000_000_000;
+
 /// The trades of one symbol, as they happened.
 pub(super) struct Truth<'a> {
     /// Whether each id is the one before it and one.
@@ -84,7 +87,7 @@ impl<'a> Truth<'a> {
         verdict.trade_gaps.iter().any(|gap| match gap.ids {
             Some((from, to)) => gap.is_missing() && (from..=to).contains(&id),
             // Where ids prove nothing, REST's answer is the venue's last word on the interval.
-            None => (gap.is_missing() || !self.contiguous) && gap.spans(fact.sent_ns, 0),
+            None => (gap.is_missing() || !self.contiguous) && gap.spans(fact.sent_ns, LAG_NS),
         })
     }
 

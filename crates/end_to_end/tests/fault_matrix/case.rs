@@ -21,8 +21,8 @@ use crate::{
 const SYMBOLS: usize = 3;
 /// Market events per second.
 const RATE: f64 = 300.0;
-/// What a busy machine may take for something that takes a second or two.
-const DEADLINE: Duration = Duration::from_secs(60);
+/// What a busy machine may take for something that takes a second or two; what was refused is asked for again after a minute.
+const DEADLINE: Duration = Duration::from_secs(120);
 /// `connection_status` tells of a socket's death within this time.
 const DOWN_WITHIN: Duration = Duration::from_secs(2);
 
@@ -34,10 +34,12 @@ struct Case {
     simulator: Simulator,
     logger: Logger,
     data: tempfile::TempDir,
+    /// Without those that the venue refuses.
+    symbols: Vec<String>,
 }
 
 pub(crate) async fn run(venue: VenueKind, plan: Plan) -> Outcome {
-    let case = Case::start(venue, &plan.before).await;
+    let case = Case::start(venue, &plan).await;
     let observer = Observer::start(case.logger.metrics);
     case.until("everything is recorded", |scrape| {
         let status = scrape.sum("gpu_charts_exchange_connection_status", "");
@@ -60,7 +62,7 @@ pub(crate) async fn run(venue: VenueKind, plan: Plan) -> Outcome {
     let mut findings: Vec<String> =
         plan.shows.iter().filter_map(|shows| missing(*shows, &before, &after, observer.seen(), &verdicts)).collect();
     drop(observer);
-    let Case { venue, simulator, logger, data } = case;
+    let Case { venue, simulator, logger, data, .. } = case;
     if let Err(error) = logger.end().await {
         findings.push(format!("the logger ended with: {error}"));
     }
@@ -80,9 +82,9 @@ pub(crate) async fn run(venue: VenueKind, plan: Plan) -> Outcome {
 }
 
 impl Case {
-    async fn start(venue: VenueKind, before: &[&str]) -> Case {
-        let symbols = exchange_simulator::symbols(venue, SYMBOLS);
-        let faults = before.iter().map(|text| fault(venue, text, &symbols[0])).collect();
+    async fn start(venue: VenueKind, plan: &Plan) -> Case {
+        let mut symbols = exchange_simulator::symbols(venue, SYMBOLS);
+        let faults = plan.before.iter().map(|text| fault(venue, text, &symbols[0])).collect();
         let simulator = Simulator::start(Config {
             venues: vec![VenueConfig::new(venue)],
             rate: RATE,
@@ -100,7 +102,10 @@ impl Case {
         .unwrap();
         let data = tempfile::tempdir().unwrap();
         let logger = Logger::start(&brisk(&simulator), data.path(), Clock::system()).await;
-        Case { venue, simulator, logger, data }
+        if plan.refused {
+            symbols.remove(0);
+        }
+        Case { venue, simulator, logger, data, symbols }
     }
 
     fn inject(&self, text: &str) -> FaultId {
@@ -118,7 +123,7 @@ impl Case {
             let part = format!(r#"symbol="{symbol}""#);
             scrape.sum("gpu_charts_trades_processed_total", &part)
         };
-        self.simulator.symbols(self.venue.name()).iter().map(trades).fold(f64::INFINITY, f64::min)
+        self.symbols.iter().map(trades).fold(f64::INFINITY, f64::min)
     }
 
     async fn until(&self, what: &str, holds: impl Fn(&Scrape) -> bool) -> Result<(), Vec<String>> {
