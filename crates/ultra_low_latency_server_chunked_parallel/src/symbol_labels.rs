@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeSet,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, PoisonError, RwLock},
 };
 
 /// The value that all other symbols share. No directory of a venue's symbol is called so.
@@ -12,13 +12,13 @@ const OTHER: &str = "other";
 #[derive(Debug)]
 pub(crate) struct SymbolLabels {
     limit: usize,
-    known: Mutex<BTreeSet<Arc<str>>>,
+    known: RwLock<BTreeSet<Arc<str>>>,
     other: Arc<str>,
 }
 
 impl SymbolLabels {
     pub(crate) fn new(limit: usize) -> SymbolLabels {
-        SymbolLabels { limit, known: Mutex::default(), other: OTHER.into() }
+        SymbolLabels { limit, known: RwLock::default(), other: OTHER.into() }
     }
 
     /// The label of a symbol; `exists` says whether it is on disk. What is not is text of a client and shares `other`.
@@ -27,7 +27,11 @@ impl SymbolLabels {
             return Arc::clone(&self.other);
         }
         // Values are only added, so the set is whole even if a holder of the lock panicked.
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(label) = self.known.read().unwrap_or_else(PoisonError::into_inner).get(symbol) {
+            return Arc::clone(label);
+        }
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        // Another thread may have been here meanwhile.
         if let Some(label) = known.get(symbol) {
             return Arc::clone(label);
         }

@@ -5,7 +5,7 @@ use std::{
     fs::File,
     io,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
         atomic::{AtomicU64, Ordering},
     },
     time::{Duration, SystemTime, UNIX_EPOCH},
@@ -23,7 +23,7 @@ use crate::{
 /// ticks every 10 ms at worst.
 const SETTLED: Duration = Duration::from_millis(50);
 
-/// Sweeps after which what is believed without looking is looked at again.
+/// Sweeps after which the path of a series is followed again.
 const TRUSTED_SWEEPS: u64 = 1;
 
 /// Sets of columns whose validator is kept for a day. Clients ask for few different ones.
@@ -103,17 +103,18 @@ pub(super) struct KnownDay {
     /// That of the directory when they were.
     generation: u64,
     /// The sweep at which they were last looked at.
-    checked: u64,
+    checked: AtomicU64,
     /// The sweep at which they were last used.
-    used: u64,
+    used: AtomicU64,
     pub(super) columns: Vec<(&'static str, Known)>,
     pub(super) seal: Option<Arc<Seal>>,
-    validators: Vec<(Vec<&'static str>, u128)>,
+    validators: Mutex<Vec<(Vec<&'static str>, u128)>>,
 }
 
 impl KnownDay {
     pub(super) fn new(seal: Option<Arc<Seal>>) -> KnownDay {
-        KnownDay { generation: 0, checked: 0, used: 0, columns: Vec::new(), seal, validators: Vec::new() }
+        let (checked, used, validators) = (AtomicU64::new(0), AtomicU64::new(0), Mutex::default());
+        KnownDay { generation: 0, checked, used, columns: Vec::new(), seal, validators }
     }
 
     pub(super) fn column(&self, name: &str) -> Option<&Known> {
@@ -126,7 +127,7 @@ impl KnownDay {
     }
 
     /// `None` if something of it is not known, or not so any more.
-    fn pick(&mut self, columns: &[&'static Column], is_trusted: bool) -> io::Result<Option<Picked>> {
+    fn pick(&self, columns: &[&'static Column], is_trusted: bool) -> io::Result<Option<Picked>> {
         let (time, mut rows) = match self.column("time") {
             None => return Ok(None),
             Some(Known::Absent) => return Ok(Some(Picked::Nothing)),
@@ -137,6 +138,10 @@ impl KnownDay {
         };
         let mut picked = Vec::with_capacity(columns.len());
         for wanted in columns {
+            if wanted.name == "time" {
+                picked.push(Arc::clone(&time));
+                continue;
+            }
             match self.column(wanted.name) {
                 None => return Ok(None),
                 Some(Known::Absent) => return Ok(Some(Picked::Lacks(wanted.name))),
@@ -153,19 +158,32 @@ impl KnownDay {
         Ok(Some(Picked::Columns { time, columns: picked, rows, validator }))
     }
 
-    fn validator(&mut self, columns: &[&'static Column]) -> Option<u128> {
+    /// Picks, and looks at the files unless they are sealed and were looked at since the last sweep.
+    fn look(&self, columns: &[&'static Column], now: u64) -> io::Result<Option<Picked>> {
+        let is_trusted = self.checked.load(Ordering::Relaxed) == now && self.is_sealed(columns);
+        self.used.store(now, Ordering::Relaxed);
+        let picked = self.pick(columns, is_trusted)?;
+        // Only what was looked at whole may be trusted.
+        if picked.is_some() && !is_trusted && self.is_sealed(columns) {
+            self.checked.store(now, Ordering::Relaxed);
+        }
+        Ok(picked)
+    }
+
+    fn validator(&self, columns: &[&'static Column]) -> Option<u128> {
         let of_these = |names: &Vec<&str>| names.iter().copied().eq(columns.iter().map(|column| column.name));
-        if let Some((_, validator)) = self.validators.iter().find(|(names, _)| of_these(names)) {
+        let mut validators = self.validators.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, validator)) = validators.iter().find(|(names, _)| of_these(names)) {
             return Some(*validator);
         }
         let names: Vec<_> = columns.iter().map(|column| column.name).collect();
         // Which rows are in the answer depends on `time`, whether or not it is asked for.
         let with_time: Vec<_> = names.iter().copied().chain(["time"]).collect();
         let validator = u128::from_str_radix(&self.seal.as_ref()?.validator(&with_time)?, 16).ok()?;
-        if self.validators.len() == VALIDATORS {
-            self.validators.clear();
+        if validators.len() == VALIDATORS {
+            validators.clear();
         }
-        self.validators.push((names, validator));
+        validators.push((names, validator));
         Some(validator)
     }
 }
@@ -188,9 +206,11 @@ pub(super) struct Series {
     pub(super) identity: Identity,
     /// The sweep at which its path was last followed.
     path_checked: AtomicU64,
+    /// The sweep at which its directory was last looked at.
+    checked: AtomicU64,
     /// The sweep at which it was last asked for.
     pub(super) used: AtomicU64,
-    state: Mutex<State>,
+    state: RwLock<State>,
     _place: Place,
 }
 
@@ -204,15 +224,8 @@ struct State {
 }
 
 impl State {
-    /// Notices whether entries came, went or were replaced.
-    fn check(&mut self, directory: &File) -> io::Result<()> {
-        let signature = Signature::of(&fstat(directory)?);
-        if !self.is_settled || self.signature != Some(signature) {
-            self.generation += 1;
-            self.signature = Some(signature);
-            self.is_settled = signature.is_settled();
-        }
-        Ok(())
+    fn is_as(&self, signature: Signature) -> bool {
+        self.is_settled && self.signature == Some(signature)
     }
 }
 
@@ -228,7 +241,8 @@ impl Series {
     pub(super) fn new(directory: File, place: Place, now: u64) -> io::Result<Series> {
         let identity = Identity::of(&fstat(&directory)?);
         let (path_checked, used) = (AtomicU64::new(now), AtomicU64::new(now));
-        Ok(Series { directory, identity, path_checked, used, state: Mutex::default(), _place: place })
+        let checked = AtomicU64::new(u64::MAX);
+        Ok(Series { directory, identity, path_checked, checked, used, state: RwLock::default(), _place: place })
     }
 
     /// Whether its path may still be believed to lead here.
@@ -241,44 +255,68 @@ impl Series {
     }
 
     /// Entries are whole whenever the lock is free: each is made first and then inserted.
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> RwLockReadGuard<'_, State> {
+        self.state.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn state_mut(&self) -> RwLockWriteGuard<'_, State> {
+        self.state.write().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Looks at the days from `first` to `last`, and at no file that is not open. Days that are not sealed are looked at each
     /// time, sealed ones once between two sweeps.
     pub(super) fn look(&self, columns: &[&'static Column], first: Day, last: Day, now: u64) -> io::Result<Looked> {
-        let mut state = self.state();
-        let state = &mut *state;
-        let (mut days, mut is_checked) = (Vec::new(), false);
+        // Threads that only look do not wait for each other.
+        let looked = self.look_at(columns, first, last, now, false)?;
+        if let Some(looked) = looked {
+            return Ok(looked);
+        }
+        self.check(now)?;
+        // After a check nothing asks for another one.
+        let looked = self.look_at(columns, first, last, now, true)?;
+        Ok(looked.unwrap_or(Looked { generation: 0, days: Vec::new() }))
+    }
+
+    /// Notices whether entries of the directory came, went or were replaced.
+    fn check(&self, now: u64) -> io::Result<()> {
+        let signature = Signature::of(&fstat(&self.directory)?);
+        let is_same = self.state().is_as(signature);
+        if !is_same {
+            let mut state = self.state_mut();
+            state.generation += 1;
+            state.signature = Some(signature);
+            state.is_settled = signature.is_settled();
+        }
+        self.checked.store(now, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// `None` if the directory has to be checked first: once between two sweeps, and whenever something is said to be absent.
+    /// What was replaced or removed, the files themselves tell.
+    fn look_at(
+        &self,
+        columns: &[&'static Column],
+        first: Day,
+        last: Day,
+        now: u64,
+        is_checked: bool,
+    ) -> io::Result<Option<Looked>> {
+        let state = self.state();
+        if !is_checked && (!state.is_settled || self.checked.load(Ordering::Relaxed) != now) {
+            return Ok(None);
+        }
+        let mut days = Vec::new();
         let mut next = Some(first);
         while let Some(day) = next.filter(|day| *day <= last) {
             next = day.next();
-            let known = state.days.get(&day);
-            let is_trusted = known.is_some_and(|known| {
-                now.saturating_sub(known.checked) < TRUSTED_SWEEPS
-                    && known.generation == state.generation
-                    && known.is_sealed(columns)
-            });
-            if !is_trusted && !std::mem::replace(&mut is_checked, true) {
-                state.check(&self.directory)?;
+            let known = state.days.get(&day).filter(|known| known.generation == state.generation);
+            let picked = known.map_or(Ok(None), |known| known.look(columns, now))?;
+            if !is_checked && !matches!(picked, Some(Picked::Columns { .. })) {
+                return Ok(None);
             }
-            let generation = state.generation;
-            let known = state.days.get_mut(&day).filter(|known| known.generation == generation);
-            let picked = match known {
-                Some(known) => {
-                    known.used = now;
-                    let picked = known.pick(columns, is_trusted)?;
-                    if picked.is_some() && !is_trusted {
-                        known.checked = now;
-                    }
-                    picked
-                }
-                None => None,
-            };
             days.push((day, picked));
         }
-        Ok(Looked { generation: state.generation, days })
+        Ok(Some(Looked { generation: state.generation, days }))
     }
 
     /// What is known of a day, for comparison with what is found now.
@@ -295,9 +333,10 @@ impl Series {
         columns: &[&'static Column],
         now: u64,
     ) -> io::Result<Option<Picked>> {
-        (found.generation, found.checked, found.used) = (generation, now, now);
+        found.generation = generation;
+        found.used.store(now, Ordering::Relaxed);
         let picked = found.pick(columns, false)?;
-        self.state().days.insert(day, found);
+        self.state_mut().days.insert(day, found);
         Ok(picked)
     }
 
@@ -305,10 +344,10 @@ impl Series {
     pub(super) fn uses(&self) -> Vec<(Day, u64, usize)> {
         let open =
             |known: &KnownDay| known.columns.iter().filter(|(_, known)| matches!(known, Known::Open { .. })).count();
-        self.state().days.iter().map(|(day, known)| (*day, known.used, open(known))).collect()
+        self.state().days.iter().map(|(day, known)| (*day, known.used.load(Ordering::Relaxed), open(known))).collect()
     }
 
     pub(super) fn forget(&self, day: Day) {
-        self.state().days.remove(&day);
+        self.state_mut().days.remove(&day);
     }
 }
