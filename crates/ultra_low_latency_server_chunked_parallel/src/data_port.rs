@@ -56,6 +56,7 @@ impl DataPort {
     }
 
     /// Where it listens.
+    #[cfg(test)]
     pub(crate) fn listeners(&self) -> &[Listener] {
         &self.listeners
     }
@@ -69,7 +70,7 @@ impl DataPort {
         // Only the general way asks for credentials.
         let is_guarded = guard.is_some();
         let service = warp::service(api.routes());
-        let service = metrics.http.layer(Front(cors).layer(Guarded::new(service, guard.as_ref())));
+        let service = metrics.http.layer(Front { cors, is_guarded }.layer(Guarded::new(service, guard.as_ref())));
         let loops = Arc::new(loops);
         let ends_all = shutdown.child_token();
         let mut serving = JoinSet::new();

@@ -10,7 +10,9 @@ use std::{
 use bytes::Bytes;
 use http::{
     HeaderValue, Method, Request, Response, StatusCode,
-    header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, ETAG, IF_NONE_MATCH, TRANSFER_ENCODING},
+    header::{
+        ACCESS_CONTROL_ALLOW_HEADERS, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, ETAG, IF_NONE_MATCH, TRANSFER_ENCODING,
+    },
 };
 use http_body::Body;
 use http_body_util::{Either, Empty};
@@ -24,20 +26,24 @@ use crate::{
 
 /// A [`Layer`] of it.
 #[derive(Clone, Debug)]
-pub(crate) struct Front(pub(crate) Cors);
+pub(crate) struct Front {
+    pub(crate) cors: Cors,
+    /// Whether requests need credentials.
+    pub(crate) is_guarded: bool,
+}
 
 /// A service with it before.
 #[derive(Clone, Debug)]
 pub(crate) struct FrontService<S> {
     service: S,
-    cors: Cors,
+    front: Front,
 }
 
 impl<S> Layer<S> for Front {
     type Service = FrontService<S>;
 
     fn layer(&self, service: S) -> FrontService<S> {
-        FrontService { service, cors: self.0.clone() }
+        FrontService { service, front: self.clone() }
     }
 }
 
@@ -57,11 +63,15 @@ where
     }
 
     fn call(&mut self, request: Request<A>) -> Self::Future {
-        let cors = self.cors.clone();
+        let Front { cors, is_guarded } = self.front.clone();
         let allowed = cors.allowed(request.headers());
         if request.method() == Method::OPTIONS {
             // Browsers ask without credentials, so that this must not need any.
             let mut preflight = cors::preflight::<Empty<B::Data>>().map(Either::Right);
+            if is_guarded {
+                let names = HeaderValue::from_static("Content-Type, Authorization");
+                preflight.headers_mut().insert(ACCESS_CONTROL_ALLOW_HEADERS, names);
+            }
             cors.apply(allowed, preflight.headers_mut());
             return Box::pin(std::future::ready(Ok(preflight)));
         }

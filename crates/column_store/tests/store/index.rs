@@ -211,16 +211,29 @@ fn a_sealed_range_has_a_validator_that_changes_with_its_rows() {
     assert_eq!(validator(&["id"], 1..=2), None);
     assert_eq!(validator(&["id"], 2..=2), None);
     assert_eq!(select(&index, &["id"], BEGIN - 86_400, BEGIN, Access::Disk).unwrap().validator, None);
+}
 
-    // A late row unseals the day; sealed again it has another validator.
-    let series = store.series::<TradeRow>("coinbase", "BTC-USD").unwrap();
-    store.append(series, &trade(DAY_START + 5 * S, 9), TimeRule::Filled).unwrap();
-    flush(&mut store);
-    index.sweep().unwrap();
-    assert_eq!(validator(&["id"], 0..=0), None);
-    seal(&mut store, "18.11.96");
-    index.sweep().unwrap();
-    assert!(validator(&["id"], 0..=0).is_some_and(|again| again != first));
+#[test]
+fn a_late_row_takes_the_validator_and_another_seal_brings_another() {
+    let root = tempfile::tempdir().unwrap();
+    let mut store = open(root.path());
+    let index = Index::new(root.path(), 64);
+    let validator = || {
+        index.sweep().unwrap();
+        select(&index, &["id"], BEGIN, BEGIN + 9, Access::Disk).unwrap().validator
+    };
+    let mut seen = Vec::new();
+    for row in 1..4 {
+        append(&mut store, &[trade(DAY_START + row * S, row)]);
+        flush(&mut store);
+        assert_eq!(validator(), None, "{row}");
+        let day: Day = "18.11.96".parse().unwrap();
+        let draft = SealDraft::read(root.path(), &id(Table::Trades), day, &mut |_| {}).unwrap().unwrap();
+        assert_eq!(store.seal(&draft, day.end_ns() + SEAL_DELAY_NS).unwrap(), Sealing::Sealed);
+        let validator = validator().unwrap();
+        assert!(!seen.contains(&validator), "{row}");
+        seen.push(validator);
+    }
 }
 
 #[test]

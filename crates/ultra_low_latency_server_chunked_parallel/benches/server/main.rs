@@ -16,8 +16,9 @@ mod cold;
 mod data;
 mod peers;
 mod table;
+mod tls;
 
-use std::{fs, net::SocketAddr, path::Path, sync::atomic::AtomicBool, time::Duration};
+use std::{fs, net::SocketAddr, sync::atomic::AtomicBool, time::Duration};
 
 use client::{Load, Request, ask, load, requests, run};
 use peers::Peer;
@@ -230,7 +231,9 @@ fn main() {
     if plan.has("memory") {
         slow_readers(&bench, &mut rows);
     }
+    if plan.has("tls") {
+        tls::tls(&bench, plan.rounds, plan.duration, &mut rows);
+    }
     let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
     println!("{}\nload at the end: {}", table(&rows), load.trim());
-    let _kept_until_here: &Path = bench.directory.path();
 }

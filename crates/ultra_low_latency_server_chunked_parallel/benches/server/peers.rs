@@ -20,6 +20,16 @@ fn free_port() -> u16 {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
+fn make_certificate(directory: &str) {
+    let made = Command::new("openssl")
+        .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"])
+        .args(["-subj", "/CN=localhost", "-keyout", &format!("{directory}/key.pem")])
+        .args(["-out", &format!("{directory}/cert.pem")])
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "{made:?}");
+}
+
 fn wait_for(address: SocketAddr) {
     let start = Instant::now();
     while TcpStream::connect(address).is_err() {
@@ -29,13 +39,26 @@ fn wait_for(address: SocketAddr) {
 }
 
 impl Peer {
-    /// Our server over the data directory `root`.
+    /// Our server over the data directory `root`, plain.
     pub(crate) fn ours(root: &Path) -> Peer {
+        Peer::start(root, &["--use-tls=false"])
+    }
+
+    /// The same over TLS, with the certificate in `directory`.
+    pub(crate) fn ours_tls(root: &Path, directory: &Path) -> Peer {
+        let [cert, key] = ["cert.pem", "key.pem"].map(|name| directory.join(name).to_str().unwrap().to_owned());
+        let mut peer = Peer::start(root, &["--ssl-cert-path", &cert, "--ssl-private-file", &key]);
+        peer.tls = Some(peer.address);
+        peer
+    }
+
+    fn start(root: &Path, options: &[&str]) -> Peer {
         let (port, metrics) = (free_port(), free_port());
         let program = std::env::var("SERVER_BINARY")
             .unwrap_or_else(|_| env!("CARGO_BIN_EXE_ultra_low_latency_server_chunked_parallel").to_owned());
         let child = Command::new(program)
-            .args(["--use-tls=false", "--listen", "127.0.0.1", "--port", &port.to_string()])
+            .args(options)
+            .args(["--listen", "127.0.0.1", "--port", &port.to_string()])
             .args(["--metrics-listen", &format!("127.0.0.1:{metrics}"), "--data-path", root.to_str().unwrap()])
             .env("RUST_LOG", "warn")
             .stdin(Stdio::null())
@@ -49,7 +72,9 @@ impl Peer {
 
     /// nginx over the files in `root`, with `state` for what it writes.
     pub(crate) fn nginx(root: &Path, state: &Path) -> Peer {
-        let port = free_port();
+        let (port, tls) = (free_port(), free_port());
+        let certificate = state.parent().unwrap().display().to_string();
+        make_certificate(&certificate);
         let (root, state_path) = (root.display(), state.display());
         let config = format!(
             "daemon off; worker_processes 2; pid {state_path}/pid; error_log {state_path}/error warn;
@@ -60,13 +85,18 @@ impl Peer {
                 open_file_cache max=10000 inactive=600s; open_file_cache_valid 600s; etag off; default_type application/octet-stream;
                 client_body_temp_path {state_path}/b; proxy_temp_path {state_path}/p; fastcgi_temp_path {state_path}/f;
                 uwsgi_temp_path {state_path}/u; scgi_temp_path {state_path}/s;
-                server {{ listen 127.0.0.1:{port} reuseport; root {root}; }}
+                server {{
+                    listen 127.0.0.1:{port} reuseport; listen 127.0.0.1:{tls} ssl http2 reuseport; root {root};
+                    ssl_certificate {certificate}/cert.pem; ssl_certificate_key {certificate}/key.pem;
+                    ssl_conf_command Ciphersuites TLS_AES_128_GCM_SHA256; ssl_protocols TLSv1.3;
+                }}
             }}"
         );
         let path = state.join("nginx.conf");
         fs::write(&path, config).unwrap();
         let child = Command::new("nginx").args(["-c", path.to_str().unwrap()]).stdin(Stdio::null()).spawn().unwrap();
-        let peer = Peer { name: "nginx", address: SocketAddr::from(([127, 0, 0, 1], port)), tls: None, child };
+        let [address, tls] = [port, tls].map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
+        let peer = Peer { name: "nginx", address, tls: Some(tls), child };
         wait_for(peer.address);
         peer
     }

@@ -134,6 +134,10 @@ fn accepts_octets(value: &[u8]) -> bool {
 }
 
 #[cfg(test)]
+#[path = "../../fuzz/src/entry.rs"]
+mod entry;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
@@ -231,6 +235,54 @@ mod tests {
         ] {
             let bytes = format!("{line}\r\nHost: a\r\n\r\n");
             assert_eq!(head(bytes.as_bytes()), Head::Other, "{line}");
+        }
+    }
+
+    /// Requests with some of their bytes changed, cut out or doubled; `cargo fuzz` goes on where this ends.
+    #[test]
+    fn changed_requests_are_taken_consistently() {
+        let seeds = [
+            request("Host: a\r\nConnection: close\r\nAccept: */*\r\n"),
+            request("Host: a\r\nIf-None-Match: W/\"1\", \"2\"\r\nContent-Length: 0\r\n"),
+            b"HEAD /api/data?x=%41&y=+ HTTP/1.1\r\nhOsT:\t a \r\nUpgrade: h2c\r\n\r\n".to_vec(),
+            HTTP2_PREFACE.to_vec(),
+        ];
+        let parts: [&[u8]; 12] = [
+            b"\r\n",
+            b"\n",
+            b"\0",
+            b" ",
+            b":",
+            b"\r\n ",
+            b"HTTP/1.1",
+            b"Host: b\r\n",
+            b"Transfer-Encoding: chunked\r\n",
+            b"?",
+            b"#",
+            b"\xff",
+        ];
+        let mut state = 0x9E37_79B9_7F4A_7C15_u64;
+        let mut random = |below: usize| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            usize::try_from(state % below.max(1) as u64).unwrap()
+        };
+        for _ in 0..20_000 {
+            let mut bytes = seeds[random(seeds.len())].clone();
+            for _ in 0..=random(3) {
+                let at = random(bytes.len());
+                match random(4) {
+                    0 => bytes[at] = u8::try_from(random(256)).unwrap(),
+                    1 => drop(bytes.drain(at..(at + 1 + random(8)).min(bytes.len()))),
+                    2 => drop(bytes.splice(at..at, parts[random(parts.len())].iter().copied())),
+                    _ => bytes.extend_from_within(at..),
+                }
+                if bytes.is_empty() {
+                    break;
+                }
+            }
+            entry::head_is_consistent(&bytes);
         }
     }
 }

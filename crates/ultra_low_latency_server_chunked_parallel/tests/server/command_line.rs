@@ -167,3 +167,29 @@ fn answers_that_are_held_cannot_take_all_open_files() {
     let whole = |answer: Answer| answer.status == 200 && answer.u32s().len() == (8 << 20) + 24;
     wait_until("the files are free again", || whole(get(data, &target)));
 }
+
+#[test]
+fn s4_out_of_descriptors_the_server_goes_on() {
+    let root = TempDir::new().unwrap();
+    write_btc(root.path(), &quotes(&[DAY]));
+    let mut limited = Command::new("sh");
+    let binary = env!("CARGO_BIN_EXE_ultra_low_latency_server_chunked_parallel");
+    limited.args(["-c", "ulimit -n 64 && exec \"$@\"", "sh", binary]).env_clear().env("PATH", "/usr/bin:/bin");
+    let mut serving = Serving::start(limited, root.path());
+    let metrics = serving.address("metrics endpoint listens");
+    let data = serving.address("data port listens");
+    // More than there are descriptors, on both ports; those beyond the cap are closed at once.
+    let idle: Vec<_> = (0..100).map(|number| connect(if number % 2 == 0 { data } else { metrics })).collect();
+    let target = format!("/api/data?symbol=BTC-USD&type=MD&start={DAY}&end={DAY}&columns=time");
+    assert!(serving.child.try_wait().unwrap().is_none(), "it goes on");
+    drop(idle);
+    let mut answered = None;
+    wait_until("it answers again", || {
+        let mut stream = connect(data);
+        send(&mut stream, "GET", &target);
+        answered = crate::client::receive(&mut stream, false).ok();
+        answered.is_some()
+    });
+    assert_eq!(answered.unwrap().expect(200).u32s(), [DAY]);
+    assert!(serving.child.try_wait().unwrap().is_none());
+}

@@ -148,12 +148,18 @@ fn http_2_without_tls_and_many_streams_of_it() {
     assert!(body == expected);
     // Asked to upgrade, it may stay with HTTP/1.1.
     assert!(curl(&["--http2", &url]).0.ends_with(" 200"));
-    let urls = vec![url.as_str(); 40];
-    let said = output(
-        "curl",
-        &[&["-s", "--http2-prior-knowledge", "--parallel", "-w", "%{http_code} ", "--max-time", "60"], &urls[..]]
-            .concat(),
-    );
+}
+
+#[test]
+fn many_streams_of_one_connection() {
+    let root = recorded();
+    let plain = Running::start(root.path());
+    let expected = request(plain.data, "GET", &target("time,price")).expect(200).body;
+    let server = Running::with_config(Config { tls: DataTls::SelfSigned, ..config(root.path()) });
+    let url = format!("https://127.0.0.1:{}{}", server.data.port(), target("time,price"));
+    let options =
+        ["-s", "-k", "--http2", "--parallel", "--parallel-max", "40", "-w", "%{http_code} ", "--max-time", "60"];
+    let said = output("curl", &[&options[..], &[url.as_str(); 40]].concat());
     assert_eq!(said.len(), 40 * (expected.len() + 4));
 }
 
