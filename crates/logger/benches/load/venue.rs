@@ -64,6 +64,14 @@ impl Venue {
         }
     }
 
+    /// What it sends every second while nothing else comes.
+    pub(crate) fn heartbeat(self) -> Option<&'static str> {
+        match self {
+            Venue::Binance => None,
+            Venue::Kraken => Some(r#"{"channel":"heartbeat"}"#),
+        }
+    }
+
     /// Understands a subscription; none if the frame is something else.
     pub(crate) fn asked(self, frame: &str) -> Option<Asked> {
         let value: Value = serde_json::from_str(frame).ok()?;
