@@ -1,20 +1,23 @@
 #!/usr/bin/env bash
-# Usage: scripts/test.sh [--fast]
+# Usage: scripts/test.sh [--fast] [--long]
 #
 # Everything that has to hold before a change is taken: configuration files, scripts, format, lints, licences and
 # sources of dependencies, build, tests. Installs the tools this needs from the distribution. The first failed step ends
 # it, named and with the tail of its output.
 #
 #   --fast  without clippy and cargo-deny, for the loop of edit and test
+#   --long  the two endurance tests in their long form and nothing else: a day of five venues with 40 symbols each in a
+#           minute, and 200 kills; prints the lines for the table in docs/long-runs.md. SEED repeats a run
 
 # shellcheck source=scripts/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
-fast=''
+fast='' long=''
 while (($#)); do
   case $1 in
     -h | --help) usage "${BASH_SOURCE[0]}"; exit 0 ;;
     --fast) fast=1 ;;
+    --long) long=1 ;;
     *) usage_error "unknown argument $1" ;;
   esac
   shift
@@ -25,11 +28,29 @@ CARGO_DENY_VERSION=0.20.2
 COMPOSE_FILE=docker-compose.monitoring-pull.yml
 
 cd "$ROOT"
+
+# Lines of a table: what ran, with what, and what came of it.
+long_run() {
+  local lines=$STEP_DIR/long-runs
+  : >"$lines"
+  # One after the other: both want the whole machine.
+  LONG_RUN=$lines cargo test --locked -p end_to_end --test day -- --nocapture
+  LONG_RUN=$lines cargo test --locked -p end_to_end --test crashes -- --nocapture
+  sed "s/^/| $(date -u +%F) /" "$lines"
+}
+
+if [[ $long ]]; then
+  step "build" cargo build --locked --workspace --bins
+  step "long run" long_run
+  step_summary
+  exit 0
+fi
+
 need_tools prometheus:prometheus promtool:prometheus prometheus-alertmanager:prometheus-alertmanager \
   amtool:prometheus-alertmanager shellcheck:shellcheck jq:jq curl:curl docker-compose:docker-compose
 command -v cargo >/dev/null || die "cargo is needed: install Rust, see README.md"
 
-check_scripts() { shellcheck -x scripts/*.sh .ci/run; }
+check_scripts() { shellcheck -x scripts/*.sh examples/*.sh .ci/run; }
 
 check_prometheus() {
   promtool check config prometheus/prometheus.yml
@@ -88,6 +109,9 @@ if [[ ! $fast ]]; then
 fi
 step "build" cargo build --locked --workspace --all-targets
 step "tests" cargo test --locked --workspace
+step "OpenAPI document" scripts/check-openapi.sh
+step "examples" scripts/test-examples.sh
+step "page" scripts/chart-picture.sh "$STEP_DIR/chart.png"
 
 say "== all passed"
 step_summary

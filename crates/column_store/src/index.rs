@@ -45,6 +45,9 @@ struct Opened {
     identity: Identity,
 }
 
+/// A series, and the reader to look it up with.
+type Located = (Arc<Opened>, Arc<Series>);
+
 /// What a request found.
 #[derive(Debug)]
 pub struct Found {
@@ -166,16 +169,11 @@ impl Index {
     }
 
     /// The series and the reader to look it up with; `None` if there is no such directory.
-    fn series(
-        &self,
-        id: &SeriesId,
-        now: u64,
-        access: Access,
-    ) -> Result<Option<(Arc<Opened>, Arc<Series>)>, IndexError> {
+    fn series(&self, id: &SeriesId, now: u64, access: Access) -> Result<Option<Located>, IndexError> {
         let known = read(&self.series).get(id).map(Arc::clone);
         let opened = read(&self.reader).as_ref().map(Arc::clone);
         if let (Some(opened), Some(series)) = (&opened, &known)
-            && (series.is_current(now))
+            && series.is_current(now)
         {
             return Ok(Some((Arc::clone(opened), Arc::clone(series))));
         }

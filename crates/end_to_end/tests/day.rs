@@ -10,7 +10,7 @@ use end_to_end::{
     metrics::Scrape,
     oracle::Oracle,
     run,
-    services::{Logger, brisk},
+    services::{Logger, brisk_and_fast},
 };
 use exchange_simulator::{ClockPace, Config, MarketState, Simulator, VenueConfig, VenueKind};
 use logger::Clock;
@@ -62,7 +62,7 @@ async fn a_day_with_two_midnights_is_whole() {
     .await
     .unwrap();
     let data = tempfile::tempdir().unwrap();
-    let logger = Logger::start(&brisk(&simulator), data.path(), clock).await;
+    let logger = Logger::start(&brisk_and_fast(&simulator), data.path(), clock).await;
     let connected = || async {
         let status = Scrape::of(logger.metrics).await?.sum("gpu_charts_exchange_connection_status", "");
         (status == VenueKind::ALL.len() as f64).then_some(())

@@ -82,6 +82,11 @@ fn flags_and_variables_in_the_documents_and_the_programs_are_the_same() {
             assert!(configuration.contains(&format!("`{variable}`")), "{program}: {variable} is not documented");
         }
         text.push_str(&help(program, &[]));
+        if program == "logger" {
+            for command in ["test", "symbols", "verify", "replay", "migrate", "completions"] {
+                text.push_str(&help(program, &[command]));
+            }
+        }
         known.extend(flags(&text).into_iter().map(|flag| (flag, program)));
     }
     let scripts = fs::read_dir(project().join("scripts")).unwrap().map(|entry| entry.unwrap().path());

@@ -33,6 +33,7 @@ static FACTS: Facts = Facts {
     connect_spacing: Duration::from_secs(1),
     connect_budget: Budget { count: 300, per: Duration::from_secs(300) },
     request_budget: None,
+    requests_count_as_connects: false,
     // The server pings every 20 s, so even a connection without any trade is never silent for longer.
     silence_limit: Duration::from_secs(60),
     // A quiet symbol brings nothing but the server's pings.

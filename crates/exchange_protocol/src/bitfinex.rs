@@ -44,6 +44,7 @@ static FACTS: Facts = Facts {
     connect_spacing: Duration::from_secs(3),
     connect_budget: Budget { count: 20, per: Duration::from_secs(60) },
     request_budget: None,
+    requests_count_as_connects: false,
     // Every channel has a heartbeat every 15 s.
     silence_limit: Duration::from_secs(35),
     has_heartbeats: true,

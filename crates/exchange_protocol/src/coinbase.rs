@@ -69,6 +69,7 @@ static FACTS: Facts = Facts {
     connect_spacing: Duration::from_millis(250),
     connect_budget: Budget { count: 8, per: Duration::from_secs(1) },
     request_budget: None,
+    requests_count_as_connects: true,
     // Heartbeats come every second for each product.
     silence_limit: Duration::from_secs(10),
     has_heartbeats: true,

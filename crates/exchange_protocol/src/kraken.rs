@@ -73,6 +73,7 @@ static FACTS: Facts = Facts {
     // Of Cloudflare, shared with REST; a ban lasts 10 minutes.
     connect_budget: Budget { count: 150, per: Duration::from_secs(600) },
     request_budget: None,
+    requests_count_as_connects: false,
     // A heartbeat comes every second when nothing else does.
     silence_limit: Duration::from_secs(10),
     has_heartbeats: true,

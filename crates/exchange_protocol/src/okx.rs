@@ -40,6 +40,7 @@ static FACTS: Facts = Facts {
     connect_budget: Budget { count: 3, per: Duration::from_secs(1) },
     // A request is one, however many its arguments.
     request_budget: Some(Budget { count: 480, per: Duration::from_secs(3_600) }),
+    requests_count_as_connects: false,
     // The venue closes a connection that had nothing for 30 s; a `ping` before makes it answer.
     silence_limit: Duration::from_secs(30),
     has_heartbeats: false,

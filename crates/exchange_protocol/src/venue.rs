@@ -70,6 +70,8 @@ pub struct Facts {
     pub connect_budget: Budget,
     /// Requests that subscribe or unsubscribe, per connection at most; none if no such limit is known.
     pub request_budget: Option<Budget>,
+    /// Whether these requests are drawn from [`Facts::connect_budget`] as well.
+    pub requests_count_as_connects: bool,
     /// A connection that was silent for this long is dead.
     pub silence_limit: Duration,
     /// Whether the venue itself sends messages more often than that: then pings and pongs are no sign of life, for they tell

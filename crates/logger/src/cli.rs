@@ -1,9 +1,12 @@
 //! The command line.
 
 mod completions;
+mod exchange;
 mod migrate;
 mod progress;
+mod replay;
 mod run;
+mod status;
 mod terminal;
 mod verify;
 
@@ -12,7 +15,9 @@ use std::{ffi::OsString, fmt, process::ExitCode};
 use clap::{CommandFactory as _, Parser, Subcommand};
 
 pub use completions::CompletionsArgs;
+pub use exchange::{SymbolsArgs, TestArgs};
 pub use migrate::MigrateArgs;
+pub use replay::ReplayArgs;
 pub use run::RunArgs;
 pub use verify::VerifyArgs;
 
@@ -25,7 +30,10 @@ Examples:
   logger run --exchanges coinbase --data-path /var/lib/gpu-charts
   logger check-config --config logger.yaml       exit code 64 and the reason if it is wrong
   logger run --config logger.yaml --print-config the effective configuration, then exit
+  logger test kraken                             does the exchange answer?
+  logger symbols coinbase                        what does it list?
   logger verify /var/lib/gpu-charts              0 missing, or what is wrong
+  logger replay captures --data-path again       the columns of a raw capture
   logger migrate /old/data /var/lib/gpu-charts   take over what the ancestor recorded
 
 `logger COMMAND --help` has more of each.";
@@ -55,12 +63,21 @@ pub enum Command {
     /// Check the configuration and say what is wrong with it
     #[command(after_long_help = run::CHECK_EXAMPLES)]
     CheckConfig(RunArgs),
+    /// Connect to an exchange and say what arrives
+    #[command(after_long_help = exchange::TEST_EXAMPLES)]
+    Test(TestArgs),
+    /// List an exchange's symbols
+    #[command(after_long_help = exchange::SYMBOLS_EXAMPLES)]
+    Symbols(SymbolsArgs),
     /// Prove that a data directory is whole, or say what is missing or damaged
     #[command(after_long_help = verify::EXAMPLES)]
     Verify(VerifyArgs),
     /// Bring a directory that the ancestor wrote under our format, as a copy
     #[command(after_long_help = migrate::EXAMPLES)]
     Migrate(MigrateArgs),
+    /// Make the columns of raw captures again
+    #[command(after_long_help = replay::EXAMPLES)]
+    Replay(ReplayArgs),
     /// Print what makes a shell complete the logger's commands and flags
     #[command(after_long_help = completions::EXAMPLES)]
     Completions(CompletionsArgs),
@@ -99,8 +116,11 @@ pub fn execute(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         None => run::record(&cli.run),
         Some(Command::Run(args)) => run::record(&args),
         Some(Command::CheckConfig(args)) => run::check(&args),
+        Some(Command::Test(args)) => exchange::test(&args),
+        Some(Command::Symbols(args)) => exchange::symbols(&args),
         Some(Command::Verify(args)) => verify::execute(&args),
         Some(Command::Migrate(args)) => migrate::execute(&args),
+        Some(Command::Replay(args)) => replay::execute(&args),
         Some(Command::Completions(args)) => completions::execute(&args, Cli::command()),
     };
     result.unwrap_or_else(|failure| {

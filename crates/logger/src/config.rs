@@ -44,6 +44,9 @@ pub struct Config {
     /// How often the venues are asked which instruments they list.
     #[serde(serialize_with = "as_duration")]
     pub listing_refresh: Duration,
+    /// Directory that all received data goes to as well, as it came; none if it is not captured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub raw_capture: Option<PathBuf>,
     /// What is recorded, sorted by name.
     #[serde(serialize_with = "by_name")]
     pub exchanges: Vec<Exchange>,
@@ -200,6 +203,7 @@ struct File {
     open_files: Option<usize>,
     large_trade: Option<f64>,
     keep_days: Option<u32>,
+    raw_capture: Option<PathBuf>,
     completeness: Option<completeness::File>,
     symbol_label_limit: Option<usize>,
     queue_capacity: Option<usize>,
@@ -238,7 +242,31 @@ impl Config {
     /// # Errors
     /// [`ConfigError`], naming the file, key or flag.
     pub fn load(args: &RunArgs) -> Result<Config, ConfigError> {
-        let file = args.config.as_deref().map(read).transpose()?.unwrap_or_default();
+        Config::of(args.config.as_deref().map(read).transpose()?.unwrap_or_default(), args)
+    }
+
+    /// The configuration of a run that was captured, for its columns in another directory.
+    pub(crate) fn of_capture(rules: serde_json::Value, data_path: PathBuf) -> Result<Config, ConfigError> {
+        let file = serde_json::from_value(rules).map_err(|error| value("rules", error.to_string()))?;
+        Config::of(file, &RunArgs { data_path: Some(data_path), ..RunArgs::default() })
+    }
+
+    /// What a capture must know of this configuration, as [`Config::of_capture`] reads it, with what is recorded in fact.
+    pub(crate) fn for_capture(&self, exchanges: &[Exchange]) -> serde_json::Value {
+        let exchange = |exchange: &Exchange| {
+            let aggregated = exchange.streams.contains(&Stream::AggregatedTrades);
+            let trades = if aggregated { Trades::Aggregated } else { Trades::Each };
+            let name = exchange.venue.facts().name.to_owned();
+            (name, serde_json::json!({"symbols": exchange.symbols, "trades": trades}))
+        };
+        let exchanges: serde_json::Map<_, _> = exchanges.iter().map(exchange).collect();
+        let Recording { large_trade, completeness, .. } = &self.recording;
+        serde_json::json!({
+            "exchanges": exchanges, "completeness": completeness, "large_trade": large_trade, "backfill": self.backfill,
+        })
+    }
+
+    fn of(file: File, args: &RunArgs) -> Result<Config, ConfigError> {
         let metrics = metrics_args(args, &file)?;
         let config = Config {
             recording: Recording {
@@ -248,7 +276,7 @@ impl Config {
                 memory_limit_bytes: file.memory_limit_bytes.unwrap_or(256 << 20),
                 open_files: file.open_files.unwrap_or(65_536),
                 large_trade: file.large_trade.unwrap_or(100_000.0),
-                keep_days: file.keep_days,
+                keep_days: args.keep_days.or(file.keep_days),
                 completeness: file.completeness.unwrap_or_default().or_default()?,
             },
             metrics_listen: metrics.listen(DEFAULT_METRICS_PORT)?,
@@ -259,6 +287,7 @@ impl Config {
             shutdown_grace: file.shutdown_grace.unwrap_or(Duration::from_secs(20)),
             backfill: file.backfill.unwrap_or(true),
             listing_refresh: file.listing_refresh.unwrap_or(Duration::from_secs(3_600)),
+            raw_capture: args.raw_capture.clone().or(file.raw_capture),
             exchanges: exchanges(file.exchanges, &args.exchanges)?,
         };
         config.check()?;
@@ -286,6 +315,9 @@ impl Config {
         }
         if !(recording.large_trade > 0.0 && recording.large_trade.is_finite()) {
             return Err(value("large_trade", "must be a positive number in the quote currency"));
+        }
+        if self.raw_capture.as_ref().is_some_and(|path| path.as_os_str().is_empty()) {
+            return Err(value("raw_capture", "is empty; leave it away to capture nothing"));
         }
         if recording.keep_days == Some(0) {
             return Err(value("keep_days", "0 would keep nothing; leave it away to keep all days"));
@@ -448,9 +480,14 @@ fn bare_url(url: &str, [plain, secure]: [&str; 2]) -> Result<String, String> {
     let bare = url.strip_suffix('/').unwrap_or(url);
     let is_bare = bare.split_once("://").is_some_and(|(scheme, rest)| {
         let has_host = |uri: http::Uri| uri.host().is_some_and(|host| !host.is_empty());
-        [plain, secure].contains(&scheme) && !rest.contains(['/', '?', '#', '@']) && bare.parse().is_ok_and(has_host)
+        [plain, secure].contains(&scheme) && !rest.contains(['/', '?', '#']) && bare.parse().is_ok_and(has_host)
     });
-    let wrong = || format!("`{url}` is not of the form {plain}://HOST:PORT or {secure}://HOST:PORT");
+    let form = format!("{plain}://HOST:PORT or {secure}://HOST:PORT");
+    if url.contains('@') {
+        // Not repeated: it may be a password.
+        return Err(format!("has a user or a password, which no venue wants; the form is {form}"));
+    }
+    let wrong = || format!("`{url}` is not of the form {form}");
     if is_bare { Ok(bare.to_owned()) } else { Err(wrong()) }
 }
 

@@ -41,6 +41,14 @@ pub enum LoggerError {
         /// Which venue.
         exchange: String,
     },
+    /// The raw capture cannot begin.
+    #[error("cannot capture into {directory}: {source}")]
+    Capture {
+        /// The directory.
+        directory: std::path::PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
     /// A part of the logger ended although nobody asked it to.
     #[error("the {part} ended unexpectedly: {reason}")]
     PartEnded {
@@ -49,6 +57,9 @@ pub enum LoggerError {
         /// What is known about why.
         reason: String,
     },
+    /// A thread cannot be started.
+    #[error("cannot start a thread: {0}")]
+    Thread(#[source] std::io::Error),
     /// The files hold rows of the future.
     #[error(
         "the newest row of {series} lies {} ahead of our clock: set the clock right, or move the days of the future away",

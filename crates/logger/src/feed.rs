@@ -3,44 +3,44 @@
 
 mod arrival;
 mod backoff;
+mod clock_offset;
 mod connection;
 mod gate;
 mod handshake;
 mod intake;
+mod line;
 mod shard;
 mod status;
 mod subscriptions;
 mod suspicion;
 mod tls;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use exchange_protocol::Venue;
-use tokio::time::Instant;
 use tokio_tungstenite::Connector;
 use tokio_util::sync::CancellationToken;
-use tracing::{Instrument as _, info, info_span, warn};
 
 use crate::{
     clock::Clock,
     config::Exchange,
     error::LoggerError,
-    metrics::{Metrics, VenueMetrics},
+    metrics::{FeedMetrics, Metrics, VenueMetrics},
     queue,
     received::{SymbolIndex, recorded},
+    rest::{Allowance, Allowances},
     symbols::Symbols,
 };
-use backoff::Backoff;
-use connection::{Connection, Ended};
+use clock_offset::ClockOffset;
 use gate::ConnectGate;
-use shard::Shard;
+use line::Line;
 use status::VenueStatus;
 pub(crate) use status::Venues;
 use subscriptions::Timeouts;
 pub(crate) use suspicion::Suspicions;
-
-/// A connection that carried its subscriptions this long has proven itself: the next retry is immediate again.
-const PROVEN_AFTER: Duration = Duration::from_secs(30);
 
 /// What all connections of a venue share.
 pub(crate) struct Context {
@@ -50,20 +50,24 @@ pub(crate) struct Context {
     connector: Option<Connector>,
     symbols: Arc<Symbols>,
     metrics: Arc<VenueMetrics>,
+    feed_metrics: Arc<FeedMetrics>,
     queue: queue::Sender,
     clock: Clock,
     gate: ConnectGate,
+    /// What the venue grants this address, restarts included.
+    connects: Allowance,
     status: VenueStatus,
+    suspicions: Suspicions,
+    clock_offset: Mutex<ClockOffset>,
     timeouts: Timeouts,
     silence_limit: Duration,
     keepalive_after: Duration,
+    /// Whether what goes over connections is kept for a capture.
+    captures: bool,
 }
 
-/// One shard of a venue's subscriptions, carried by one connection after the other.
-pub(crate) struct Feed {
-    context: Arc<Context>,
-    shard: Shard,
-}
+/// One of the connections that a venue needs, or a spare one.
+pub(crate) struct Feed(Line);
 
 /// What all feeds share.
 pub(crate) struct Shared<'s> {
@@ -72,6 +76,10 @@ pub(crate) struct Shared<'s> {
     pub(crate) queue: &'s queue::Sender,
     pub(crate) clock: Clock,
     pub(crate) venues: &'s Arc<Venues>,
+    pub(crate) allowances: &'s Arc<Allowances>,
+    pub(crate) suspicions: &'s Suspicions,
+    /// Whether what goes over connections is kept for a capture.
+    pub(crate) captures: bool,
 }
 
 impl Feed {
@@ -88,6 +96,7 @@ impl Feed {
         let shards = shard::shards(venue, &exchange.streams, &symbols);
         let streams = shards.iter().flat_map(|shard| &shard.wanted);
         let streams = streams.map(|wanted| (wanted.symbol, recorded(wanted.subscription.stream)));
+        let feed_metrics = shared.metrics.feed(facts.name)?;
         let silence_limit = exchange.timeouts.silence.unwrap_or(facts.silence_limit);
         let context = Arc::new(Context {
             venue,
@@ -95,62 +104,28 @@ impl Feed {
             connector: tls::connector(exchange)?,
             symbols: Arc::clone(shared.symbols),
             metrics: Arc::clone(shared.metrics.venue(facts.name)?),
+            feed_metrics: Arc::clone(feed_metrics),
             queue: shared.queue.clone(),
             clock: shared.clock,
             gate: ConnectGate::new(facts.connect_spacing),
-            status: shared.venues.venue(facts.name, streams),
+            connects: shared.allowances.allowance(&format!("{}/connect", facts.name), facts.connect_budget),
+            status: shared.venues.venue(facts.name, &feed_metrics.refused, streams),
+            suspicions: shared.suspicions.clone(),
+            clock_offset: Mutex::default(),
             timeouts: Timeouts::of(exchange),
             silence_limit,
             keepalive_after: facts.keepalive_after.min(silence_limit / 2),
+            captures: shared.captures,
         });
-        Ok(shards.into_iter().map(|shard| Feed { context: Arc::clone(&context), shard }).collect())
+        let line = |(shard, spare)| Feed(Line { context: Arc::clone(&context), shard, spare });
+        // The spare ones last: all streams come before any comes twice.
+        let shards: Vec<_> = shards.into_iter().map(Arc::new).collect();
+        let each = (0..=exchange.spare_connections).flat_map(|spare| shards.iter().map(move |shard| (shard, spare)));
+        Ok(each.map(|(shard, spare)| line((Arc::clone(shard), spare))).collect())
     }
 
     /// Runs until `shutdown`.
     pub(crate) async fn run(self, shutdown: CancellationToken) {
-        let span = info_span!("feed", exchange = self.context.venue.facts().name, path = self.shard.path);
-        self.keep_connected(&shutdown).instrument(span).await;
-    }
-
-    async fn keep_connected(self, shutdown: &CancellationToken) {
-        let Feed { context, shard } = self;
-        let mut backoff = Backoff::default();
-        let mut connected_before = false;
-        loop {
-            let connected = tokio::select! {
-                biased;
-                () = shutdown.cancelled() => return,
-                connected = Connection::open(&context, &shard) => connected,
-            };
-            let ended = match connected {
-                Ok(mut connection) => {
-                    if connected_before {
-                        context.metrics.reconnections.inc();
-                    }
-                    connected_before = true;
-                    let opened = Instant::now();
-                    let ended = connection.carry(&context, shutdown).await;
-                    if connection.was_settled() && opened.elapsed() >= PROVEN_AFTER {
-                        backoff.reset();
-                    }
-                    ended
-                }
-                Err(ended) => ended,
-            };
-            if let Ended::Shutdown = ended {
-                return;
-            }
-            if let Some(kind) = ended.error_type() {
-                context.metrics.error(kind);
-                warn!(reason = %ended, error_type = kind.label(), "connection ended");
-            }
-            let wait = backoff.next();
-            info!(wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX), "connecting again");
-            tokio::select! {
-                biased;
-                () = shutdown.cancelled() => return,
-                () = tokio::time::sleep(wait) => {}
-            }
-        }
+        self.0.run(shutdown).await;
     }
 }

@@ -21,10 +21,13 @@ mod service;
 mod symbols;
 mod tls;
 mod trade_ids;
+mod trial;
+mod vital_signs;
 mod vwap;
 
 pub use clock::Clock;
 pub use config::Config;
 pub use discovery::{SymbolList, list_symbols};
 pub use error::LoggerError;
-pub use service::{Service, run};
+pub use service::{Service, run, run_watched};
+pub use vital_signs::{VitalSigns, Vitals};

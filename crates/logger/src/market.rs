@@ -66,7 +66,7 @@ impl Market {
     ) {
         let receive_ns = received.receive_ns;
         match &received.fact {
-            Fact::Trade(trade) => self.trade(connection, trade, receive_ns, context),
+            Fact::Trade(trade) => self.trade(trade, receive_ns, context),
             Fact::Quote(quote) => self.quote(connection, quote, receive_ns, context),
             Fact::LastTrade { id } => self.trades.last_trade(*id, context),
             Fact::Alive(Stream::Quotes) => self.quotes.alive(connection, receive_ns),
@@ -89,8 +89,8 @@ impl Market {
     }
 
     /// A trade: one row of trades, and one of the market's state if its quote is known. A trade seen before makes none.
-    fn trade(&mut self, connection: ConnectionId, trade: &TradeFact, receive_ns: u64, context: &mut Context<'_>) {
-        let verdict = self.trades.observe(connection, trade, receive_ns, context);
+    fn trade(&mut self, trade: &TradeFact, receive_ns: u64, context: &mut Context<'_>) {
+        let verdict = self.trades.observe(trade, receive_ns, context);
         if verdict == Verdict::Duplicate {
             context.venue.duplicates.inc();
             return;

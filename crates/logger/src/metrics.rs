@@ -2,6 +2,7 @@
 
 mod capture;
 mod completeness;
+mod feeds;
 mod rest;
 
 use std::sync::{Arc, OnceLock};
@@ -17,6 +18,7 @@ use crate::{
     symbols::{Symbol, Symbols},
 };
 use completeness::{CompletenessFamilies, RecordMetrics, VenueCompleteness};
+pub(crate) use feeds::FeedMetrics;
 pub(crate) use rest::{Outcome, RestMetrics};
 
 pub(crate) use capture::CaptureMetrics;
@@ -123,6 +125,7 @@ pub(crate) struct Metrics {
     /// By [`SymbolIndex`](crate::received::SymbolIndex).
     pub(crate) symbols: Vec<SymbolMetrics>,
     pub(crate) recorder: RecorderMetrics,
+    feeds: Vec<Arc<FeedMetrics>>,
     pub(crate) record: RecordMetrics,
 }
 
@@ -191,8 +194,22 @@ impl Metrics {
         let venues = exchanges.iter().map(|exchange| Arc::new(families.venue(exchange, symbols))).collect();
         let families = SymbolFamilies::register(registry, symbols.iter().count())?;
         let symbols = symbols.iter().map(|(_, symbol)| families.symbol(symbol)).collect();
+        let feeds = FeedMetrics::register(registry, &exchanges)?;
         let (recorder, record) = (RecorderMetrics::register(registry)?, RecordMetrics::register(registry)?);
-        Ok(Metrics { venues, symbols, recorder, record })
+        Ok(Metrics { venues, symbols, recorder, record, feeds })
+    }
+
+    /// The series of a venue's connections.
+    pub(crate) fn feed(&self, exchange: &str) -> Result<&Arc<FeedMetrics>, LoggerError> {
+        let found = self.feeds.iter().find(|feed| feed.exchange == exchange);
+        found.ok_or_else(|| LoggerError::NoMetrics { exchange: exchange.to_owned() })
+    }
+
+    /// Events missing so far, all symbols together; those beyond the label limit share a series.
+    pub(crate) fn missing(&self) -> u64 {
+        let labelled = self.symbols.iter().filter(|symbol| symbol.prices.is_some());
+        let other = self.symbols.iter().find(|symbol| symbol.prices.is_none());
+        labelled.chain(other).map(|symbol| symbol.gaps.get()).sum()
     }
 
     /// The series of a venue of this run.
@@ -208,6 +225,16 @@ impl VenueMetrics {
         if let Some((_, counter)) = known {
             counter.inc();
         }
+    }
+
+    /// Frames received so far.
+    pub(crate) fn received(&self) -> u64 {
+        self.messages.iter().map(|counter| counter.get()).sum()
+    }
+
+    /// Rows that reached the files so far.
+    pub(crate) fn rows(&self) -> u64 {
+        self.rows_written.iter().map(|counter| counter.get()).sum()
     }
 
     pub(crate) fn error(&self, kind: ErrorType) {

@@ -9,7 +9,7 @@ use std::{
 use metrics_server::{CallbackKind, RegisterError, Registry};
 use tokio::sync::{Semaphore, mpsc};
 
-use crate::received::{Batch, ConnectionId, Fact};
+use crate::received::{Batch, ConnectionId, Fact, Received};
 
 /// Batches taken off the queue at once.
 const AT_ONCE: usize = 1_024;
@@ -68,7 +68,9 @@ impl Room {
         } else {
             batch.facts.len()
         };
-        facts.clamp(1, self.capacity)
+        // Captured frames weigh as the facts that fit into their memory.
+        let captured = batch.wire.as_ref().map_or(0, |wire| wire.bytes() / size_of::<Received>());
+        (facts + captured).clamp(1, self.capacity)
     }
 }
 
@@ -111,6 +113,21 @@ impl Receiver {
     }
 }
 
+/// How full the queue is, 0 to 1, without keeping it open.
+#[derive(Clone, Debug)]
+pub(crate) struct Fill(Weak<Room>);
+
+impl Fill {
+    pub(crate) fn of(sender: &Sender) -> Fill {
+        Fill(Arc::downgrade(&sender.room))
+    }
+
+    pub(crate) fn ratio(&self) -> f64 {
+        let used = |room: &Room| (room.capacity - room.free.available_permits()) as f64 / room.capacity as f64;
+        self.0.upgrade().map_or(0.0, |room| used(&room))
+    }
+}
+
 /// Registers the gauges of the queue, without keeping it open.
 pub(crate) fn register(registry: &mut Registry, sender: &Sender) -> Result<(), RegisterError> {
     let mut gauge = |name, help, value: fn(&Room) -> usize| {
@@ -129,11 +146,33 @@ pub(crate) fn register(registry: &mut Registry, sender: &Sender) -> Result<(), R
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::received::{ConnectionId, Fact, Received};
+    use crate::received::{ConnectionId, Fact};
+    use crate::received::{Fill, Received, TradeFact};
 
     fn batch(facts: usize) -> Batch {
         let received = || Received { symbol: 0, receive_ns: 0, fact: Fact::Renumbered };
         Batch::new(ConnectionId::REST, (0..facts).map(|_| received()).collect())
+    }
+
+    #[test]
+    fn an_answer_of_rest_weighs_as_many_facts_as_it_has_trades() {
+        let (sender, _receiver) = channel(9);
+        let trade = TradeFact {
+            first_id: 1,
+            id: 1,
+            event_ns: 1,
+            price: 1.0,
+            size: 1.0,
+            taker: exchange_protocol::Side::Buy,
+            maker_order_id: [0; 16],
+            taker_order_id: [0; 16],
+            snapshot: false,
+        };
+        let fill = |trades| {
+            let fact = Fact::Fill(Fill { question: 1, trades: vec![trade; trades], end: None });
+            Batch::new(ConnectionId::REST, vec![Received { symbol: 0, receive_ns: 0, fact }])
+        };
+        assert_eq!([0, 1, 4, 99].map(|trades| sender.room.weight(&fill(trades))), [1, 1, 4, 9]);
     }
 
     #[tokio::test]

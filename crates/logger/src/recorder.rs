@@ -2,6 +2,7 @@
 //! the rows to the disk at the flush and sync intervals.
 
 mod core;
+mod housekeeping;
 mod share;
 mod stored;
 
@@ -17,6 +18,7 @@ use tracing::{info, warn};
 
 use crate::{
     backfill::Questions,
+    capture::{Capture, Entry},
     clock::Clock,
     config::Recording,
     error::LoggerError,
@@ -27,6 +29,7 @@ use crate::{
     symbols::Symbols,
 };
 pub(crate) use core::Core;
+use housekeeping::Housekeeping;
 
 /// How often gauges that age by themselves are brought up to date.
 const REFRESH: Duration = Duration::from_secs(1);
@@ -46,6 +49,9 @@ pub(crate) struct Outlets {
 pub(crate) struct Recorder {
     core: Core,
     outlets: Outlets,
+    /// What the core is made to do is noted there.
+    capture: Option<Capture>,
+    housekeeping: Housekeeping,
     recording: Recording,
     /// Bytes that rows may take in memory before the queue is left to fill up.
     memory_bytes: usize,
@@ -55,8 +61,8 @@ pub(crate) struct Recorder {
     metrics: Arc<Metrics>,
     health: Component,
     started: Instant,
-    /// When the sync that is under way began.
-    sync_began: Option<Instant>,
+    /// Since when a sync is under way.
+    syncing_since: Option<Instant>,
     /// Why the last flush and the last sync failed.
     failures: [Option<String>; 2],
 }
@@ -77,19 +83,24 @@ pub(crate) struct Parts<'p> {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) health: Component,
     pub(crate) outlets: Outlets,
+    pub(crate) capture: Option<Capture>,
 }
 
 impl Recorder {
     /// Opens the series of all symbols and goes on after what their files hold.
     pub(crate) fn new(store: Store, parts: Parts<'_>) -> Result<Recorder, LoggerError> {
-        let Parts { recording, queue_capacity, grace, clock, symbols, metrics, health, outlets } = parts;
+        let Parts { recording, queue_capacity, grace, clock, symbols, metrics, health, outlets, mut capture } = parts;
         let asks = outlets.questions.is_some();
-        let core = Core::new(store, &recording, symbols, Arc::clone(&metrics), asks, clock.now_ns())?;
+        let now_ns = clock.now_ns();
+        note(&mut capture, Entry::Resume(now_ns));
+        let core = Core::new(store, &recording, symbols, Arc::clone(&metrics), asks, now_ns)?;
         let queued = queue_capacity.saturating_mul(size_of::<Received>());
         let limit = recording.memory_limit_bytes;
         Ok(Recorder {
             core,
             outlets,
+            capture,
+            housekeeping: Housekeeping::start(&recording).map_err(LoggerError::Thread)?,
             memory_bytes: limit - queued.min(limit / QUEUE_SHARE),
             recording,
             grace,
@@ -97,7 +108,7 @@ impl Recorder {
             metrics,
             health,
             started: Instant::now(),
-            sync_began: None,
+            syncing_since: None,
             failures: [None, None],
         })
     }
@@ -117,8 +128,12 @@ impl Recorder {
             // With too much in memory the queue is left to fill up: the feeds then wait, and nothing is dropped here. When
             // they are gone, the little that is left in the queue is taken in any case.
             if self.core.memory_bytes() < self.memory_bytes || queue.is_closed() {
-                let (core, clock) = (&mut self.core, self.clock);
-                let record = |batch: Batch| core.batch(&batch, clock.now_ns());
+                let (core, clock, capture) = (&mut self.core, self.clock, &mut self.capture);
+                let record = |batch: Batch| {
+                    let now_ns = clock.now_ns();
+                    core.batch(&batch, now_ns);
+                    note(capture, Entry::Batch(batch, now_ns));
+                };
                 if runtime.block_on(queue.take(wake, record)) == Taken::Closed {
                     break;
                 }
@@ -127,17 +142,20 @@ impl Recorder {
             }
             self.health.beat();
             self.tell();
+            self.end_sync();
+            self.housekeeping.step(&mut self.core, &self.metrics, self.clock.now_ns());
             let now = Instant::now();
             if now >= next_flush {
-                self.core.tick(self.clock.now_ns());
+                let now_ns = self.clock.now_ns();
+                self.core.tick(now_ns);
+                note(&mut self.capture, Entry::Tick(now_ns));
                 self.flush_and_report();
                 next_flush = now + self.recording.flush_interval;
             }
             if now >= next_sync {
-                self.begin_sync(now);
+                self.begin_sync();
                 next_sync = now + self.recording.sync_interval;
             }
-            self.end_sync(now);
             if now >= next_refresh {
                 self.core.refresh(self.clock.now_ns());
                 next_refresh = now + REFRESH;
@@ -165,7 +183,9 @@ impl Recorder {
 
     fn flush(&mut self) -> Result<(), StoreError> {
         let started = Instant::now();
-        let result = self.core.flush(self.clock.now_ns());
+        let now_ns = self.clock.now_ns();
+        let result = self.core.flush(now_ns);
+        note(&mut self.capture, Entry::Flush(now_ns));
         let metrics = &self.metrics.recorder;
         metrics.flush_seconds.observe(started.elapsed().as_secs_f64());
         let gauge = |value| i64::try_from(value).unwrap_or(i64::MAX);
@@ -179,25 +199,24 @@ impl Recorder {
         self.report(FLUSH, "rows are kept in memory: a flush failed", result);
     }
 
-    /// A sync takes long where there are many files, so rows are written on beside it.
-    fn begin_sync(&mut self, now: Instant) {
-        let began = self.core.begin_sync();
-        self.sync_began.get_or_insert(now);
-        if began.is_err() {
-            self.report_sync(now, began);
+    fn begin_sync(&mut self) {
+        match self.core.begin_sync() {
+            Ok(()) => _ = self.syncing_since.get_or_insert_with(Instant::now),
+            Err(error) => self.report_sync(Err(error)),
         }
     }
 
-    fn end_sync(&mut self, now: Instant) {
+    /// Hears of the sync that is under way.
+    fn end_sync(&mut self) {
         if let Some(result) = self.core.end_sync() {
-            self.report_sync(now, result);
+            if let Some(since) = self.syncing_since.take() {
+                self.metrics.recorder.sync_seconds.observe(since.elapsed().as_secs_f64());
+            }
+            self.report_sync(result);
         }
     }
 
-    fn report_sync(&mut self, now: Instant, result: Result<(), StoreError>) {
-        if let Some(began) = self.sync_began.take() {
-            self.metrics.recorder.sync_seconds.observe(now.saturating_duration_since(began).as_secs_f64());
-        }
+    fn report_sync(&mut self, result: Result<(), StoreError>) {
         self.report(SYNC, "rows are not proven to be on disk: a sync failed", result);
         self.measure_disk();
     }
@@ -229,14 +248,17 @@ impl Recorder {
         self.metrics.recorder.disk_free_bytes.set(i64::try_from(free).unwrap_or(i64::MAX));
         let bytes_written = self.core.bytes_written();
         let bytes_per_day = bytes_written as f64 / self.started.elapsed().as_secs_f64() * 86_400.0;
-        let days = if bytes_written == 0 { f64::INFINITY } else { free as f64 / bytes_per_day };
+        let at_this_rate = if bytes_written == 0 { f64::INFINITY } else { free as f64 / bytes_per_day };
+        let days = self.housekeeping.days_left(free, self.clock.now_ns()).unwrap_or(at_this_rate);
         self.metrics.recorder.disk_days_left.set(days);
     }
 
     /// The queue is closed and empty: everything goes to the disk.
     fn finish(mut self) -> Result<(), LoggerError> {
         let give_up = Instant::now() + self.grace;
-        self.core.release(self.clock.now_ns());
+        let now_ns = self.clock.now_ns();
+        self.core.release(now_ns);
+        note(&mut self.capture, Entry::Release(now_ns));
         while let Err(source) = self.flush() {
             self.health.beat();
             let pause = self.recording.flush_interval.min(REFRESH);
@@ -257,8 +279,20 @@ impl Recorder {
             std::thread::sleep(pause);
         }
         self.core.finish()?;
+        if let Some(capture) = self.capture.take() {
+            capture.finish();
+        }
         self.health.finish();
         info!(bytes = self.core.bytes_written(), "all rows are on disk");
         Ok(())
     }
 }
+
+fn note(capture: &mut Option<Capture>, entry: Entry) {
+    if let Some(capture) = capture {
+        capture.note(entry);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -14,7 +14,7 @@ use exchange_protocol::{Request, Rest, RestError};
 use tracing::warn;
 
 pub(crate) use allowance::{Allowance, Allowances};
-pub(crate) use client::{Bounds, Client, Response, SendError};
+pub(crate) use client::{Bounds, Client, Response, SendError, in_seconds};
 
 use crate::{
     clock::Clock,

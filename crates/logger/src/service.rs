@@ -1,6 +1,6 @@
 //! Builds the logger's parts, runs them, and ends them in order: feeds, queue, recorder, endpoint.
 
-use std::{future::Future, net::SocketAddr, path::Path, sync::Arc, time::Duration};
+use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
 
 use column_store::{Options, Store};
 use metrics_server::{Endpoint, Exposition, Health, LandingPage, Registry, Security, build_info};
@@ -13,21 +13,26 @@ use tracing::{info, warn};
 
 use crate::{
     backfill::{Backfill, Patience, Questions},
+    capture::{Capture, Header},
     clock::Clock,
     config::{Config, Exchange},
     discovery::{Discovery, Pace},
     error::LoggerError,
-    feed::{Feed, Shared, Venues},
-    metrics::{Metrics, RestMetrics},
+    feed::{Feed, Shared, Suspicions, Venues},
+    metrics::{CaptureMetrics, Metrics, RestMetrics},
     queue,
     recorder::{Outlets, Parts, Recorder},
     rest::{Allowances, Interface},
     symbols::Symbols,
+    vital_signs::VitalSigns,
 };
 
 /// The recorder says that it is alive several times a second; a disk that hangs for this long is reported as failing,
 /// because a restart is then the only way to go on recording.
 const RECORDER_DEADLINE: Duration = Duration::from_secs(60);
+
+/// After a loss the metrics stay for so long: one scrape at the usual interval of 15 s.
+const LAST_SCRAPE: Duration = Duration::from_secs(16);
 
 /// A logger whose data directory is recovered and whose sockets are bound.
 pub struct Service {
@@ -39,6 +44,7 @@ pub struct Service {
     venues: Arc<Venues>,
     recorder: Recorder,
     queue: queue::Receiver,
+    vital_signs: VitalSigns,
 }
 
 /// Records until `shutdown`.
@@ -51,11 +57,26 @@ pub async fn run(
     clock: Clock,
     shutdown: CancellationToken,
 ) -> Result<(), LoggerError> {
+    run_watched(config, registry, clock, shutdown, |_| {}).await
+}
+
+/// As [`run`]; `on_ready` gets the vital signs once recording begins.
+///
+/// # Errors
+/// [`LoggerError`]; every one ends the logger.
+pub async fn run_watched(
+    config: Config,
+    registry: Registry,
+    clock: Clock,
+    shutdown: CancellationToken,
+    on_ready: impl FnOnce(VitalSigns),
+) -> Result<(), LoggerError> {
     // Symbols may have to be asked for first, of a venue that does not answer.
     let prepared = tokio::select! {
         prepared = Service::prepare(config, registry, clock) => prepared?,
         () = shutdown.cancelled() => return Ok(()),
     };
+    on_ready(prepared.vital_signs.clone());
     prepared.run(shutdown).await
 }
 
@@ -75,8 +96,9 @@ impl Service {
         });
         let store = opening.await.map_err(|error| ended("recorder", &error))??;
 
-        let mut exchanges = config.exchanges;
-        let interfaces = interfaces(&exchanges, &config.recording.data_path, &mut registry, clock)?;
+        let mut exchanges = config.exchanges.clone();
+        let allowances = Allowances::open(&config.recording.data_path, clock);
+        let interfaces = interfaces(&exchanges, &allowances, &mut registry, clock)?;
         let (data_path, pace) = (&config.recording.data_path, Pace::every(config.listing_refresh));
         let discovery = Discovery::resolve(&mut exchanges, &interfaces, data_path, pace, clock).await?;
         let symbols = Arc::new(Symbols::new(&exchanges, config.symbol_label_limit, clock));
@@ -91,14 +113,26 @@ impl Service {
         let (sender, receiver) = queue::channel(config.queue_capacity);
         queue::register(&mut registry, &sender)?;
         let mut feeds = Vec::new();
-        let shared = Shared { symbols: &symbols, metrics: &metrics, queue: &sender, clock, venues: &venues };
+        let suspicions = Suspicions::default();
+        let shared = Shared {
+            symbols: &symbols,
+            metrics: &metrics,
+            queue: &sender,
+            clock,
+            venues: &venues,
+            allowances: &allowances,
+            suspicions: &suspicions,
+            captures: config.raw_capture.is_some(),
+        };
         for exchange in &exchanges {
             feeds.extend(Feed::of_exchange(exchange, &shared)?);
         }
+        let vital_signs = VitalSigns::new(Arc::clone(&metrics), &sender);
         let (questions, asked) = Questions::channel();
         let interfaces = if config.backfill { interfaces } else { Vec::new() };
         let backfill = Backfill::new(asked, &interfaces, &symbols, &metrics, &sender, clock, Patience::default());
 
+        let capture = capture(&config, &exchanges, &mut registry, &health, clock)?;
         let recording = config.recording;
         let component = health.component("recorder", Some(RECORDER_DEADLINE));
         let resuming = tokio::task::spawn_blocking(move || {
@@ -111,7 +145,8 @@ impl Service {
                 symbols: &symbols,
                 metrics,
                 health: component,
-                outlets: Outlets { questions: config.backfill.then_some(questions), suspicions: None },
+                outlets: Outlets { questions: config.backfill.then_some(questions), suspicions: Some(suspicions) },
+                capture,
             };
             Recorder::new(store, parts)
         });
@@ -125,7 +160,7 @@ impl Service {
         }
         let endpoint = endpoint.bind().await?;
         let grace = config.shutdown_grace;
-        Ok(Service { grace, endpoint, feeds, discovery, backfill, venues, recorder, queue: receiver })
+        Ok(Service { grace, endpoint, feeds, discovery, backfill, venues, recorder, queue: receiver, vital_signs })
     }
 
     /// Where `/metrics`, `/health` and `/ready` are.
@@ -183,7 +218,12 @@ impl Service {
             feeds.shutdown().await;
         }
         // The last sender went with the feeds: the recorder drains the queue, flushes and syncs.
-        within(self.grace, "recorder", recorder).await?.map_err(|error| ended("recorder", &error))??;
+        let recorded = within(self.grace, "recorder", recorder).await?.map_err(|error| ended("recorder", &error))?;
+        if matches!(recorded, Err(LoggerError::Unwritten { .. })) && !endpoint_ended {
+            // What was lost is told once more to whoever watches.
+            _ = tokio::time::timeout(self.grace.min(LAST_SCRAPE), &mut endpoint).await;
+        }
+        recorded?;
         stop_endpoint.cancel();
         if !endpoint_ended {
             let result = within(self.grace, "metrics endpoint", endpoint).await?;
@@ -196,15 +236,30 @@ impl Service {
 /// The REST interfaces of all exchanges, in their order.
 fn interfaces(
     exchanges: &[Exchange],
-    data_path: &Path,
+    allowances: &Arc<Allowances>,
     registry: &mut Registry,
     clock: Clock,
 ) -> Result<Vec<Arc<Interface>>, LoggerError> {
     let names: Vec<&'static str> = exchanges.iter().map(|exchange| exchange.venue.facts().name).collect();
     let metrics = RestMetrics::register(registry, &names)?;
-    let allowances = Allowances::open(data_path, clock);
-    let of_exchange = |(exchange, metrics)| Ok(Arc::new(Interface::new(exchange, &allowances, metrics, clock)?));
+    let of_exchange = |(exchange, metrics)| Ok(Arc::new(Interface::new(exchange, allowances, metrics, clock)?));
     exchanges.iter().zip(metrics).map(of_exchange).collect()
+}
+
+/// Begins the raw capture, if there is to be one.
+fn capture(
+    config: &Config,
+    exchanges: &[Exchange],
+    registry: &mut Registry,
+    health: &Health,
+    clock: Clock,
+) -> Result<Option<Capture>, LoggerError> {
+    let metrics = CaptureMetrics::register(registry)?;
+    let Some(directory) = &config.raw_capture else { return Ok(None) };
+    let header = Header::new(clock.now_ns(), config.for_capture(exchanges));
+    Capture::start(directory, header, clock, metrics, health.component("capture", None))
+        .map(Some)
+        .map_err(|source| LoggerError::Capture { directory: directory.clone(), source })
 }
 
 async fn within<T>(grace: Duration, part: &'static str, ending: impl Future<Output = T>) -> Result<T, LoggerError> {

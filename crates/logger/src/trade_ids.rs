@@ -77,6 +77,11 @@ impl TradeIds {
         self.last
     }
 
+    /// Below this nothing is known but what is missing.
+    pub(crate) fn floor(&self) -> u64 {
+        self.floor
+    }
+
     /// Takes note of a live trade, or of an aggregate of the trades `first..=last`.
     pub(crate) fn observe(&mut self, first: u64, last: u64) -> Seen {
         let Some(highest) = self.last else {

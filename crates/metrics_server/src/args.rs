@@ -58,6 +58,11 @@ enum Source {
         cert_and_key: Option<(PathBuf, PathBuf)>,
         user_and_password: Option<(String, PathBuf)>,
     },
+    /// Files of another endpoint than that of the metrics.
+    Files {
+        cert_and_key: Option<(PathBuf, PathBuf)>,
+        bearer_tokens: Option<PathBuf>,
+    },
 }
 
 impl Serialize for SecuritySource {
@@ -75,6 +80,10 @@ impl Serialize for SecuritySource {
                     map.serialize_entry("metrics_user", user)?;
                     map.serialize_entry("metrics_password_file", password_file)?;
                 }
+            }
+            Source::Files { cert_and_key, bearer_tokens } => {
+                map.serialize_entry("cert_and_key", cert_and_key)?;
+                map.serialize_entry("bearer_tokens_file", bearer_tokens)?;
             }
         }
         map.end()
@@ -182,6 +191,14 @@ fn both<A, B>(
 }
 
 impl SecuritySource {
+    /// A certificate with its key, and a file of bearer tokens, of an endpoint beside that of the metrics.
+    pub fn files(cert_and_key: Option<(PathBuf, PathBuf)>, bearer_tokens: Option<PathBuf>) -> Self {
+        if cert_and_key.is_none() && bearer_tokens.is_none() {
+            return Self::default();
+        }
+        Self { source: Source::Files { cert_and_key, bearer_tokens } }
+    }
+
     /// A `web-config.yml`.
     pub fn web_config(path: impl Into<PathBuf>) -> Self {
         Self { source: Source::WebConfig(path.into()) }
@@ -196,7 +213,7 @@ impl SecuritySource {
     pub fn path(&self) -> Option<&Path> {
         match &self.source {
             Source::WebConfig(path) => Some(path),
-            Source::Open | Source::Flags { .. } => None,
+            Source::Open | Source::Flags { .. } | Source::Files { .. } => None,
         }
     }
 
@@ -213,6 +230,11 @@ impl SecuritySource {
                 let tls = cert_and_key.clone().map(|(cert, key)| TlsConfig::new(Pem::File(cert), Pem::File(key)));
                 let password_file = user_and_password.clone();
                 Ok(WebConfig { http2: tls.is_some(), tls, password_file, ..WebConfig::default() })
+            }
+            Source::Files { cert_and_key, bearer_tokens } => {
+                let tls = cert_and_key.clone().map(|(cert, key)| TlsConfig::new(Pem::File(cert), Pem::File(key)));
+                let bearer_tokens_file = bearer_tokens.clone();
+                Ok(WebConfig { http2: tls.is_some(), tls, bearer_tokens_file, ..WebConfig::default() })
             }
         }
     }

@@ -50,6 +50,10 @@ pub struct Limits {
     /// things at once.
     pub http2_streams: u32,
 
+    /// Bytes of an answer that one HTTP/2 stream may hold ready (default 2 KiB: with 32 streams as many as
+    /// [`connection_buffer_bytes`](Self::connection_buffer_bytes)). More makes large answers faster.
+    pub http2_send_bytes: usize,
+
     /// Largest request head, and the response bytes held for one connection, in bytes (default 64 KiB; values below
     /// 8 KiB count as 8 KiB, which is the least the HTTP parser works with).
     ///
@@ -80,6 +84,7 @@ impl Default for Limits {
             idle: Duration::from_secs(75),
             write_stall: Duration::from_secs(30),
             http2_streams: 32,
+            http2_send_bytes: 2 * 1024,
             connection_buffer_bytes: 64 * 1024,
             drain: Duration::from_secs(5),
             scrapes_in_flight: 64,

@@ -84,6 +84,19 @@ impl Security {
     ///
     /// [`SecurityError`] names the file, the line and the key that cannot be used.
     pub async fn start(source: SecuritySource, registry: &mut Registry) -> Result<Self, SecurityError> {
+        Self::start_as(source, registry, "metrics_server").await
+    }
+
+    /// [`start`](Self::start) with another prefix of the metrics than `metrics_server`, for a second endpoint.
+    ///
+    /// # Errors
+    ///
+    /// As its.
+    pub async fn start_as(
+        source: SecuritySource,
+        registry: &mut Registry,
+        prefix: &str,
+    ) -> Result<Self, SecurityError> {
         let every = RELOAD_INTERVAL;
         if source.is_open() {
             return Ok(Self { active: None, every });
@@ -102,9 +115,9 @@ impl Security {
             }
             Ok(prepared)
         };
-        let reload_metrics = ReloadMetrics::register(registry)?;
+        let reload_metrics = ReloadMetrics::register_as(registry, prefix)?;
         let (prepared, reloader) = Reloader::start(source, reload_metrics, prepare).await?;
-        let guard = Guard::new(prepared.policy, GuardMetrics::register(registry)?)?;
+        let guard = Guard::new(prepared.policy, GuardMetrics::register_as(registry, prefix)?)?;
         Ok(Self { active: Some(Active { tls: prepared.tls.map(ServerTls::new), guard, reloader }), every })
     }
 
@@ -130,8 +143,8 @@ impl Security {
         Some(self.active.as_ref()?.reloader.handle())
     }
 
-    /// Follows the files until `shutdown` is cancelled.
-    pub(crate) async fn follow(self, shutdown: CancellationToken) {
+    /// Follows the files until `shutdown` is cancelled; an [`Endpoint`](crate::Endpoint) does that itself.
+    pub async fn follow(self, shutdown: CancellationToken) {
         let Some(Active { tls, guard, reloader }) = self.active else {
             return reload_on_hangup(None, shutdown).await;
         };

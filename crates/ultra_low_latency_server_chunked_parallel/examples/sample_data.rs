@@ -141,14 +141,16 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     write_instruments(&root, end)?;
     store.finish()?;
-    while is_live {
+    if !is_live {
+        return Ok(());
+    }
+    loop {
         std::thread::sleep(Duration::from_millis(200));
         for market in &mut markets {
             market.step(&mut store, now()?)?;
         }
         store.flush(|_, _| ())?;
     }
-    Ok(())
 }
 
 /// What the logger's discovery of symbols leaves.

@@ -13,14 +13,13 @@ use warp::{
 };
 
 use crate::{
-    budget::FileBudget,
     cors,
     data_answer::DataAnswers,
     form,
     formats::Format,
     gap_answer::GapAnswers,
     limits::Limits,
-    metrics::Metrics,
+    metrics::{DATA_PATH, Metrics, SYMBOLS_PATH},
     page::{FILES, PageFile},
     query::DataQuery,
     status::Status,
@@ -29,8 +28,6 @@ use crate::{
     table_answer::TableAnswers,
 };
 
-pub(crate) const DATA_PATH: &str = "/api/data";
-const SYMBOLS_PATH: &str = "/api/symbols";
 const SEARCH_PATH: &str = "/api/symbol-search";
 const STATUS_PATH: &str = "/api/status";
 const GAPS_PATH: &str = "/api/gaps";
@@ -70,12 +67,12 @@ impl Api {
     pub(crate) fn new(root: &Path, limits: &Limits, metrics: &Metrics) -> Api {
         let plans = Arc::new(Semaphore::new(limits.plans_at_once));
         let listed = metrics.api.symbols_listed.clone();
-        let (limits, shared) = (limits.clone(), || (limits.clone(), metrics.clone(), Arc::clone(&plans)));
-        let (of_tables, of_gaps, of_data) = (shared(), shared(), shared());
+        let limits = limits.clone();
+        let data = DataAnswers::new(root, limits.clone(), metrics.clone(), Arc::clone(&plans));
         Api {
-            tables: TableAnswers::new(root, of_tables.0, of_tables.1, of_tables.2, FileBudget::of_process()),
-            gaps: GapAnswers::new(root, of_gaps.0, of_gaps.1, of_gaps.2),
-            data: DataAnswers::new(root, of_data.0, of_data.1, of_data.2),
+            tables: TableAnswers::new(data.clone(), Arc::clone(&plans)),
+            gaps: GapAnswers::new(root, limits.clone(), metrics.clone(), plans),
+            data,
             symbols: Symbols::watch(root.to_owned(), limits.api.listed_symbols, listed),
             searches: Arc::new(Semaphore::new(SEARCHES_AT_ONCE)),
             status: Status::new(root.to_owned()),

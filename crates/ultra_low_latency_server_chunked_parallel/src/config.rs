@@ -1,18 +1,21 @@
 //! The configuration: flag over environment over default, read once.
 
 mod arguments;
+mod tls;
 mod told;
 
 use std::{ffi::OsString, path::PathBuf};
 
 use clap::Parser as _;
-use metrics_server::{ListenAddr, MetricsArgsError, Security, SecurityError, SecuritySource};
+use metrics_server::{ListenAddr, ListenAddrError, MetricsArgsError, Security, SecurityError, SecuritySource};
 use serde::Serialize;
 use tracing_subscriber::EnvFilter;
 
-use crate::limits::Limits;
+use crate::{cors, limits::Limits};
 use arguments::Arguments;
-use told::{Told, boolean, number, port};
+use told::{Told, number, port};
+
+pub use tls::DataTls;
 
 const DEFAULT_HOST: &str = "0.0.0.0";
 const DEFAULT_PORT: u16 = 8443;
@@ -23,8 +26,14 @@ const DEFAULT_LOG: &str = "info";
 /// What the server does and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// Where the data port listens.
-    pub listen: ListenAddr,
+    /// Where the data port listens; at least one.
+    pub listen: Vec<ListenAddr>,
+    /// TLS of the data port.
+    pub tls: DataTls,
+    /// Sites whose pages may read the answers; all if it is empty.
+    pub cors_origins: Vec<String>,
+    /// Tokens of which clients must have one; none if anybody may ask.
+    pub bearer_tokens_file: Option<PathBuf>,
     /// Where the metrics endpoint listens; at least one.
     pub metrics_listen: Vec<ListenAddr>,
     /// TLS and credentials of the metrics endpoint.
@@ -63,18 +72,12 @@ pub enum ConfigError {
         /// What is wrong with it.
         reason: String,
     },
-    /// TLS is asked for.
-    #[error(
-        "error: {by}: this version of the server does not speak TLS yet. Put it behind a proxy that does (nginx, for \
-         example), and set USE_TLS=false, or give --use-tls=false, to serve plain HTTP"
-    )]
-    Tls {
-        /// The flag or the environment variable that asks for it.
-        by: &'static str,
-    },
     /// TLS or credentials of the metrics endpoint.
     #[error("error: {0}")]
     Security(#[from] SecurityError),
+    /// The certificate, the key or the tokens of the data port.
+    #[error("error: the data port: {0}")]
+    DataSecurity(#[source] SecurityError),
     /// A flag or a variable of the metrics endpoint.
     #[error("error: {0}")]
     Metrics(#[from] MetricsArgsError),
@@ -83,12 +86,14 @@ pub enum ConfigError {
 /// What `--print-config` prints.
 #[derive(Serialize)]
 struct Effective<'a> {
-    listen: String,
+    listen: Vec<String>,
+    tls: &'a DataTls,
+    cors_origins: &'a [String],
+    bearer_tokens_file: &'a Option<PathBuf>,
     metrics_listen: Vec<String>,
     #[serde(flatten)]
     metrics_security: &'a SecuritySource,
     data_path: String,
-    use_tls: bool,
     log: &'a str,
     limits: &'a Limits,
 }
@@ -114,12 +119,13 @@ impl Config {
             return Ok(Invocation::Print(config.effective()));
         }
         Security::check(&config.metrics_security)?;
+        Security::check(&config.data_security()).map_err(ConfigError::DataSecurity)?;
         Ok(Invocation::Serve(Box::new(config)))
     }
 
     fn resolve(arguments: Arguments, environment: &dyn Fn(&str) -> Option<OsString>) -> Result<Config, ConfigError> {
         let told = |flag, flag_name, variable| Told::by(flag, flag_name, variable, environment);
-        let warn_plain = plain_http(&arguments, environment)?;
+        let (tls, warn_plain) = tls::data_tls(&arguments, environment)?;
         let data_port = told(arguments.port, "--port", "PORT").map_or(Ok(DEFAULT_PORT), |told| told.parse(port))?;
         let host = arguments.listen.unwrap_or_else(|| DEFAULT_HOST.to_owned());
         let data_path = told(arguments.data_path, "--data-path", "DATA_PATH")
@@ -135,17 +141,53 @@ impl Config {
         override_limit("--max-columns", arguments.max_columns, &mut limits.columns)?;
         override_limit("--max-connections", arguments.max_connections, &mut limits.connections)?;
         override_limit("--max-symbol-labels", arguments.max_symbol_labels, &mut limits.symbol_labels)?;
-        let listen = data_listen(&host, data_port)?;
-        Ok(Config { listen, metrics_listen, metrics_security, data_path, log, warn_plain, limits })
+        let mut listen = Told::all_by(arguments.data_listen, "--data-listen", "DATA_LISTEN", environment)
+            .into_iter()
+            .map(|told| told.parse(|text| text.parse().map_err(|error: ListenAddrError| error.to_string())))
+            .collect::<Result<Vec<_>, _>>()?;
+        if listen.is_empty() {
+            listen.push(data_listen(&host, data_port)?);
+        }
+        let cors_origins = Told::all_by(arguments.cors_origin, "--cors-origin", "CORS_ORIGINS", environment)
+            .into_iter()
+            .map(|told| told.parse(cors::origin))
+            .collect::<Result<Vec<_>, _>>()?;
+        // Whoever writes `*` means the default.
+        let cors_origins = if cors_origins.iter().any(|origin| origin == "*") { Vec::new() } else { cors_origins };
+        let tokens = told(arguments.bearer_tokens_file, "--bearer-tokens-file", "BEARER_TOKENS_FILE");
+        let bearer_tokens_file = tokens.map(|told| PathBuf::from(told.value));
+        Ok(Config {
+            listen,
+            tls,
+            cors_origins,
+            bearer_tokens_file,
+            metrics_listen,
+            metrics_security,
+            data_path,
+            log,
+            warn_plain,
+            limits,
+        })
+    }
+
+    /// The files that the security of the data port is made of.
+    pub(crate) fn data_security(&self) -> SecuritySource {
+        let cert_and_key = match &self.tls {
+            DataTls::Files { cert, key } => Some((cert.clone(), key.clone())),
+            DataTls::Plain | DataTls::SelfSigned => None,
+        };
+        SecuritySource::files(cert_and_key, self.bearer_tokens_file.clone())
     }
 
     fn effective(&self) -> String {
         let effective = Effective {
-            listen: self.listen.to_string(),
+            listen: self.listen.iter().map(ToString::to_string).collect(),
+            tls: &self.tls,
+            cors_origins: &self.cors_origins,
+            bearer_tokens_file: &self.bearer_tokens_file,
             metrics_listen: self.metrics_listen.iter().map(ToString::to_string).collect(),
             metrics_security: &self.metrics_security,
             data_path: self.data_path.to_string_lossy().into_owned(),
-            use_tls: false,
             log: &self.log,
             limits: &self.limits,
         };
@@ -153,20 +195,6 @@ impl Config {
         let mut text = serde_json::to_string_pretty(&effective).unwrap_or_default();
         text.push('\n');
         text
-    }
-}
-
-/// Refuses TLS, and tells whether plain HTTP deserves a warning.
-fn plain_http(arguments: &Arguments, environment: &dyn Fn(&str) -> Option<OsString>) -> Result<bool, ConfigError> {
-    if let Some(told) = Told::by(arguments.use_tls.clone(), "--use-tls", "USE_TLS", environment) {
-        let by = told.by;
-        return if told.parse(boolean)? { Err(ConfigError::Tls { by }) } else { Ok(false) };
-    }
-    let certificate = Told::by(arguments.ssl_cert_path.clone(), "--ssl-cert-path", "SSL_CERT_PATH", environment);
-    let key = || Told::by(arguments.ssl_private_file.clone(), "--ssl-private-file", "SSL_PRIVATE_FILE", environment);
-    match certificate.or_else(key) {
-        Some(told) => Err(ConfigError::Tls { by: told.by }),
-        None => Ok(true),
     }
 }
 

@@ -1,19 +1,16 @@
-//! What lets charts on any web page read the answers.
+//! What lets charts on web pages of other sites read the answers.
 
 use http::{
-    HeaderValue, Response, StatusCode,
+    HeaderMap, HeaderValue, Response, StatusCode, Uri,
     header::{
         ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
-        ACCESS_CONTROL_EXPOSE_HEADERS,
+        ACCESS_CONTROL_EXPOSE_HEADERS, ORIGIN, VARY,
     },
 };
 
 use crate::missing::X_MISSING;
 
-/// What lets pages of any origin read an answer, as the line of a head.
-pub(crate) const ANY_ORIGIN: &[u8] = b"access-control-allow-origin: *\r\n";
-
-/// Lets pages of any origin read `response`, its `X-Missing` header included.
+/// Lets pages of any origin read `response`, its `X-Missing` header included. [`Cors`] narrows it down where only some may.
 pub(crate) fn allow_any_origin<B>(mut response: Response<B>) -> Response<B> {
     let headers = response.headers_mut();
     headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
@@ -29,6 +26,100 @@ pub(crate) fn preflight<B: Default>() -> Response<B> {
     *response.status_mut() = StatusCode::OK;
     let headers = response.headers_mut();
     headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, POST, OPTIONS"));
-    headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static("Content-Type"));
+    headers
+        .insert(ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static("Content-Type, Authorization, If-None-Match"));
     response
+}
+
+/// Which sites' pages may read the answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Cors {
+    /// All if it is empty.
+    origins: Vec<HeaderValue>,
+}
+
+impl Cors {
+    /// Of origins that were checked by [`origin`].
+    pub(crate) fn new(origins: &[String]) -> Cors {
+        Cors { origins: origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok()).collect() }
+    }
+
+    pub(crate) fn is_for_all(&self) -> bool {
+        self.origins.is_empty()
+    }
+
+    /// What is true of answers to requests without an origin, as lines of a head.
+    pub(crate) fn lines(&self) -> &'static [u8] {
+        if self.is_for_all() { b"access-control-allow-origin: *\r\n" } else { b"vary: origin\r\n" }
+    }
+
+    /// The site that asks, if its pages may read the answer.
+    pub(crate) fn allowed(&self, request: &HeaderMap) -> Option<HeaderValue> {
+        if self.is_for_all() {
+            return Some(HeaderValue::from_static("*"));
+        }
+        request.get(ORIGIN).filter(|origin| self.origins.contains(origin)).cloned()
+    }
+
+    /// Puts what `allowed` said into an answer.
+    pub(crate) fn apply(&self, allowed: Option<HeaderValue>, answer: &mut HeaderMap) {
+        if !self.is_for_all() {
+            answer.append(VARY, HeaderValue::from_static("origin"));
+        }
+        match allowed {
+            Some(origin) => drop(answer.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin)),
+            None => drop(answer.remove(ACCESS_CONTROL_ALLOW_ORIGIN)),
+        }
+    }
+}
+
+/// Checks an origin as browsers send it: scheme, host and maybe a port, or `*`.
+pub(crate) fn origin(text: &str) -> Result<String, String> {
+    let is_origin = |uri: &Uri| {
+        uri.scheme().is_some() && uri.authority().is_some_and(|authority| !authority.as_str().contains('@'))
+    };
+    let uri = text.parse::<Uri>().ok().filter(is_origin);
+    // The path of a URI without one reads as a slash: it is the text that must not end in one.
+    let is_bare = uri.is_some_and(|uri| uri.path() == "/" && uri.query().is_none() && !text.ends_with('/'));
+    if text == "*" || is_bare {
+        Ok(text.to_owned())
+    } else {
+        Err(format!("{text:?} is not an origin, such as https://charts.example or http://localhost:3000, or *"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn origins_are_what_browsers_send() {
+        for text in ["https://charts.example", "http://localhost:3000", "http://[::1]:8080", "*"] {
+            assert_eq!(origin(text).as_deref(), Ok(text));
+        }
+        for text in [
+            "",
+            "charts.example",
+            "https://charts.example/",
+            "https://a.example/x",
+            "https://a?b",
+            "https://u@a.example",
+        ] {
+            assert!(origin(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn only_named_origins_are_allowed() {
+        let cors = Cors::new(&["https://a.example".to_owned()]);
+        let ask = |origin: &'static str| {
+            let request = HeaderMap::from_iter([(ORIGIN, HeaderValue::from_static(origin))]);
+            let mut answer = HeaderMap::from_iter([(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"))]);
+            cors.apply(cors.allowed(&request), &mut answer);
+            assert_eq!(answer[VARY], "origin");
+            answer.get(ACCESS_CONTROL_ALLOW_ORIGIN).map(|origin| origin.to_str().unwrap().to_owned())
+        };
+        assert_eq!(ask("https://a.example").as_deref(), Some("https://a.example"));
+        assert_eq!(ask("https://b.example"), None);
+    }
 }

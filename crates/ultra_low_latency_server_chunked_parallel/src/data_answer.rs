@@ -115,16 +115,16 @@ impl DataAnswers {
     async fn planned(&self, query: Option<&str>, with_data: bool) -> Result<Planned, DataError> {
         let start = Instant::now();
         let query = DataQuery::parse(query, &self.0.limits)?;
-        match self.from_memory(&query, with_data) {
-            Err(PlanError::NotResident) => self.from_disk(query, with_data, start).await,
+        match self.plan_in_memory(&query, with_data) {
+            Err(PlanError::NotResident) => self.plan_on_disk(query, with_data, start).await,
             planned => {
-                self.from_memory_counted();
+                self.answered_from_memory();
                 self.all_settled(&query, planned, start)
             }
         }
     }
 
-    fn from_memory(&self, query: &DataQuery, with_data: bool) -> Result<Planned, PlanError> {
+    fn plan_in_memory(&self, query: &DataQuery, with_data: bool) -> Result<Planned, PlanError> {
         let plan = Plan::make(&self.0.index, query, Access::Resident)?;
         self.with_data(plan, with_data, Access::Resident)
     }
@@ -138,7 +138,7 @@ impl DataAnswers {
     }
 
     /// Plans where a disk may be waited for, and reads the answer there too if it is small.
-    pub(crate) async fn from_disk(
+    pub(crate) async fn plan_on_disk(
         &self,
         query: DataQuery,
         with_data: bool,
@@ -173,7 +173,7 @@ impl DataAnswers {
     }
 
     /// Notes that a request was answered without a disk.
-    pub(crate) fn from_memory_counted(&self) {
+    pub(crate) fn answered_from_memory(&self) {
         self.0.metrics.looked_up(true, true);
     }
 
@@ -244,7 +244,7 @@ impl DataAnswers {
 }
 
 impl Failure {
-    fn into_response(self) -> Response {
+    pub(crate) fn into_response(self) -> Response {
         let mut response = http::Response::new(self.text).into_response();
         *response.status_mut() = self.status;
         let headers = response.headers_mut();

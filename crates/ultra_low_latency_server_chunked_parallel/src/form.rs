@@ -18,6 +18,9 @@ pub(crate) fn first_with_plus(query: &str, name: &str) -> Option<String> {
 
 /// `+` is a space, `%XX` a byte; what is no UTF-8 becomes U+FFFD, and a `%` that starts no byte stays.
 fn decode(text: &str) -> String {
+    if !text.contains(['+', '%']) {
+        return text.to_owned();
+    }
     percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned()
 }
 

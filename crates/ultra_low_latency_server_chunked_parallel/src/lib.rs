@@ -1,12 +1,13 @@
-//! The data server: answers time ranges of recorded columns to chart clients over HTTP/1.1.
+//! The data server: answers time ranges of recorded columns to chart clients over HTTP/1.1 and HTTP/2.
 //!
 //! `GET /api/data` is one JSON line that describes the columns, followed by their bytes; `GET /api/symbols` lists what
-//! there is. A request becomes a plan (which files, which rows) before the first byte is sent, and the plan's bytes are
-//! then read in bounded chunks, one chunk ahead of the client:
+//! there is. A request becomes a plan (which files, which rows) before the first byte is sent. Plain HTTP/1.1 goes the fast
+//! way as far as it can, everything else the general one:
 //!
 //! ```text
-//! query ─▶ plan: open, search, clamp to committed rows ─▶ header line ─▶ chunk ─▶ chunk ─▶ …
-//!          (blocking thread, a few at a time)                     (pread on blocking threads)
+//! query ─▶ plan: open files of the index, search, clamp to committed rows ─▶ header line and rows, one send
+//!          │ (from memory, else on a blocking thread)                     ├▶ large: sendfile in turns (data loop)
+//!          └──────────────────────────────────────────────────────────────┴▶ large: chunk ─▶ chunk ─▶ … (general)
 //! ```
 //!
 //! The server only reads. The data directory may grow, shrink, or not exist yet: what it lacks is named in the answers
@@ -24,9 +25,11 @@ mod cors;
 mod data_answer;
 mod data_loop;
 mod data_port;
+mod data_security;
 mod etag;
 mod form;
 mod formats;
+mod front;
 mod gap_answer;
 mod instruments;
 mod limits;
@@ -53,6 +56,7 @@ mod table_plan;
 mod table_stream;
 
 pub use api_limits::ApiLimits;
-pub use config::{Config, ConfigError, Invocation};
+pub use config::{Config, ConfigError, DataTls, Invocation};
+pub use data_security::DataSecurityError;
 pub use limits::Limits;
 pub use server::{Server, ServerError, run};

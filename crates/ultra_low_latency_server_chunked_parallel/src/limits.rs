@@ -22,6 +22,12 @@ pub struct Limits {
     /// this is what slow clients can make the process hold: about 320 MiB.
     pub connections: usize,
 
+    /// Requests under way at once on one HTTP/2 connection (default 100, which its specification asks for at least).
+    pub http2_streams: u32,
+
+    /// Bytes of an answer that one HTTP/2 stream may hold ready (default 32 KiB), beside its chunks.
+    pub http2_send_bytes: usize,
+
     /// Requests that are being planned at once (default 8); further ones wait. Planning is short and mostly in the page
     /// cache; the bound keeps cold disks from tying up all blocking threads.
     pub plans_at_once: usize,
@@ -52,6 +58,8 @@ impl Default for Limits {
             columns: 64,
             files: 2_048,
             connections: 1_024,
+            http2_streams: 100,
+            http2_send_bytes: 32 * 1024,
             plans_at_once: 8,
             reads_at_once: 32,
             chunk_bytes: 128 * 1024,

@@ -4,11 +4,16 @@ use std::{sync::Arc, time::Duration};
 
 use column_store::{SeriesId, Table};
 use metrics_server::{
-    ConnectionObserver, Counter, Family, Handle, Histogram, HttpMetrics, IntGauge, Protocol, RegisterError, Registry,
-    ShardedCounter,
+    ConnectionObserver, ConnectionTimeout, Counter, Family, Handle, HandshakeFailure, Histogram, HttpMetrics, IntGauge,
+    Protocol, RegisterError, Registry, ShardedCounter,
 };
 
 use crate::{api::PATHS, api_metrics::ApiMetrics, limits::Limits, symbol_labels::SymbolLabels};
+
+/// The paths of the data port; requests for others share one label value.
+pub(crate) const DATA_PATH: &str = "/api/data";
+/// See [`DATA_PATH`].
+pub(crate) const SYMBOLS_PATH: &str = "/api/symbols";
 
 /// Seconds: from an answer out of the page cache to beyond any patience. Rules must not select `le="1"` or `"10"`: whole
 /// numbers are written `1.0` in one text format and `1` in the other.
@@ -22,14 +27,19 @@ const QUERY_SECONDS: [f64; 19] = [
 pub(crate) struct Metrics {
     /// Requests and their durations, by route.
     pub(crate) http: HttpMetrics,
-    connections: [Handle<IntGauge>; Protocol::ALL.len()],
     /// Those of the other paths.
     pub(crate) api: ApiMetrics,
+    connections: [Handle<IntGauge>; Protocol::ALL.len()],
     bytes_served: Family<Counter, 2>,
     query_seconds: Family<Histogram, 1>,
     refused: [Handle<Counter>; Refusal::ALL.len()],
     file_lookups: Lookups,
     page_lookups: Lookups,
+    panics: Handle<Counter>,
+    accept_errors: Handle<Counter>,
+    // In the order of `ALL`.
+    timeouts: [Handle<Counter>; ConnectionTimeout::ALL.len()],
+    handshake_errors: [Handle<Counter>; HandshakeFailure::ALL.len()],
     symbols: Arc<SymbolLabels>,
 }
 
@@ -117,7 +127,20 @@ impl Metrics {
         let mapped =
             registry.int_gauge("gpu_charts_server_memory_mapped_files", help).labels(["data_type"]).register()?;
         Table::ALL.iter().for_each(|table| drop(mapped.handle([table.name()])));
+        let help = "Data connections that ended in a panic";
+        let panics = registry.counter("gpu_charts_server_connection_panics", help).register()?;
+        let help = "Failed attempts to accept a data connection, such as out of file descriptors";
+        let accept_errors = registry.counter("gpu_charts_server_accept_errors", help).register()?;
+        let help = "Data connections closed because the client took too long for headers, a request or an answer";
+        let timeouts = registry.counter("gpu_charts_server_connection_timeouts", help).labels(["kind"]).register()?;
+        let help = "TLS handshakes on the data port that came to nothing";
+        let handshakes =
+            registry.counter("gpu_charts_server_tls_handshake_errors", help).labels(["reason"]).register()?;
         Ok(Metrics {
+            panics,
+            accept_errors,
+            timeouts: ConnectionTimeout::ALL.map(|timeout| timeouts.handle([timeout.as_str()])),
+            handshake_errors: HandshakeFailure::ALL.map(|failure| handshakes.handle([failure.as_str()])),
             file_lookups: lookups("files"),
             page_lookups: lookups("pages"),
             http: HttpMetrics::register(registry, "gpu_charts_server", &PATHS),
@@ -168,6 +191,26 @@ impl ConnectionObserver for Metrics {
 
     fn refused(&self) {
         Metrics::refused(self, Refusal::Connections);
+    }
+
+    fn panicked(&self) {
+        self.panics.inc();
+    }
+
+    fn accept_failed(&self) {
+        self.accept_errors.inc();
+    }
+
+    fn timed_out(&self, timeout: ConnectionTimeout) {
+        if let Some(counter) = self.timeouts.get(timeout as usize) {
+            counter.inc();
+        }
+    }
+
+    fn handshake_failed(&self, failure: HandshakeFailure) {
+        if let Some(counter) = self.handshake_errors.get(failure as usize) {
+            counter.inc();
+        }
     }
 }
 

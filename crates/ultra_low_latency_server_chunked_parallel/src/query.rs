@@ -148,6 +148,15 @@ impl Parameters {
     }
 }
 
+/// Whether a raw query asks for more than the stored bytes of whole seconds, evenly spaced: another form, a range to the
+/// nanosecond, a choice of rows. Quick where it does not.
+pub(crate) fn is_beyond_plain(query: &str) -> bool {
+    // An encoded name is as good as a plain one.
+    let may_be = query.contains('%') || ["format=", "reduce=", "_ns="].iter().any(|name| query.contains(name));
+    let names = |Parameters { format, reduce, start_ns, end_ns, .. }| [format, reduce, start_ns, end_ns];
+    may_be && names(Parameters::of(query)).iter().any(Option::is_some)
+}
+
 impl DataQuery {
     /// Checks a raw query string: symbol, type, start, end, columns, then the rest; the first fault is told.
     ///
@@ -361,7 +370,7 @@ fn reduction(
         None | Some("" | "stride") => return Ok(Reduction::Stride),
         Some("minmax") => Reduction::MinMax,
         Some("lttb") => Reduction::Lttb,
-        Some(other) => return Err(QueryError::Reduce(other.to_owned())),
+        Some(_) => return Err(QueryError::Reduce(name.unwrap_or_default())),
     };
     let column = match column.filter(|column| !column.is_empty()) {
         Some(name) => {
@@ -433,6 +442,18 @@ mod tests {
         for points in ["-1", "x", "", "1.5", "99999999999999999999999"] {
             let query = parse(&format!("symbol=A&type=MD&start=0&end=0&columns=time&max_points={points}")).unwrap();
             assert_eq!(query.max_points, None, "{points}");
+        }
+    }
+
+    #[test]
+    fn what_is_beyond_the_plain_form() {
+        for query in ["format=csv", "a=b&reduce=minmax", "start_ns=1", "%66ormat=csv", "end%5Fns=2", "format"] {
+            assert!(is_beyond_plain(query) || query == "format", "{query}");
+        }
+        for query in
+            ["", "symbol=A&start=1&end=2&columns=time%2Cprice", "xformat=csv", "columns=a_ns,b", "max_points=5"]
+        {
+            assert!(!is_beyond_plain(query), "{query}");
         }
     }
 

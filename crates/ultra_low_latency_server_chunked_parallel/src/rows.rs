@@ -59,11 +59,6 @@ impl ColumnRows {
         self.rows * (self.stride * self.width() as u64).min(SPARSE_BYTES)
     }
 
-    /// Files that it holds open.
-    pub(crate) fn files(&self) -> usize {
-        self.days.len()
-    }
-
     /// Fills `buffer` with whole rows, from the answer's row `first` on.
     ///
     /// # Errors

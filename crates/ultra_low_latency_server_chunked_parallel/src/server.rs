@@ -3,8 +3,8 @@
 use std::{net::SocketAddr, path::PathBuf};
 
 use metrics_server::{
-    BindError, Component, Endpoint, Exposition, Health, LandingPage, Listener, RegisterError, Registry, Security,
-    SecurityError, ServeError, build_info, http_bind, process, runtime,
+    BindError, Component, Endpoint, Exposition, Health, LandingPage, RegisterError, Registry, Security, SecurityError,
+    ServeError, build_info, http_bind_all, process, runtime,
 };
 use tokio::{
     runtime::Handle,
@@ -12,7 +12,18 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{api::Api, config::Config, data_loop::DataLoops, data_port, limits::Limits, metrics::Metrics, readiness};
+use crate::{
+    api::Api,
+    budget,
+    config::Config,
+    cors::Cors,
+    data_answer::DataAnswers,
+    data_port::DataPort,
+    data_security::{self, DataSecurityError},
+    limits::Limits,
+    metrics::Metrics,
+    readiness,
+};
 
 /// The name that `/health` and `/ready` answer with.
 const SERVICE: &str = "gpu-charts-server";
@@ -20,13 +31,11 @@ const SERVICE: &str = "gpu-charts-server";
 /// A server whose sockets are open; [`run`](Server::run) answers on them.
 #[must_use = "a server answers nobody before it runs"]
 pub struct Server {
-    data: Listener,
-    data_addr: SocketAddr,
+    data: DataPort,
+    data_addrs: Vec<SocketAddr>,
+    data_security: Security,
     endpoint: Endpoint,
-    api: Api,
-    loops: DataLoops,
-    metrics: Metrics,
-    connections: metrics_server::Limits,
+    answers: DataAnswers,
     data_path: PathBuf,
     data_directory: Component,
 }
@@ -38,9 +47,9 @@ pub enum ServerError {
     /// The data port cannot be opened.
     #[error("the data port cannot be opened")]
     DataPort(#[source] BindError),
-    /// The opened data port has no address.
-    #[error("the data port has no address")]
-    DataAddress(#[source] std::io::Error),
+    /// TLS or tokens of the data port cannot be used.
+    #[error("the data port cannot be secured")]
+    DataSecurity(#[from] DataSecurityError),
     /// The metrics endpoint cannot be opened.
     #[error("the metrics endpoint cannot be opened")]
     MetricsPort(#[source] BindError),
@@ -96,8 +105,12 @@ impl Server {
         let data_directory = health.component("data directory", None);
         let api = Api::new(&config.data_path, &limits, &metrics);
 
-        let data = http_bind(&config.listen).await.map_err(ServerError::DataPort)?;
-        let data_addr = data.local_addr().map_err(ServerError::DataAddress)?;
+        let (data_security, tls) = data_security::start(config, &mut registry).await?;
+        let mut listeners = Vec::new();
+        for address in &config.listen {
+            let opened = http_bind_all(address).await.map_err(ServerError::DataPort)?;
+            listeners.extend(opened.into_iter().map(|listener| listener.tls(tls.clone())));
+        }
         let security = Security::start(config.metrics_security.clone(), &mut registry).await?;
         let page = LandingPage::default().build(build_info!("gpu_charts"));
         let mut endpoint = Endpoint::builder(Exposition::new(registry), health).security(security).landing_page(page);
@@ -105,16 +118,23 @@ impl Server {
             endpoint = endpoint.listen(address.clone());
         }
         let endpoint = endpoint.bind().await.map_err(ServerError::MetricsPort)?;
-        tracing::info!(address = %data_addr, data_path = %config.data_path.display(), "data port listens");
+        for listener in &listeners {
+            let (address, tls) = (listener.address(), listener.has_tls());
+            tracing::info!(%address, data_path = %config.data_path.display(), tls, "data port listens");
+        }
+        let data_addrs = listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect();
+        let (answers, cors) = (api.answers(), Cors::new(&config.cors_origins));
+        let limits = connection_limits(&limits);
+        let data = DataPort::start(listeners, api, metrics, limits, cors, data_security.guard());
+        let data = data.map_err(ServerError::Threads)?;
         let data_path = config.data_path.clone();
-        let connections = connection_limits(&limits);
-        let loops = data_port::loops(&api, &metrics, &connections).map_err(ServerError::Threads)?;
-        Ok(Server { data, data_addr, endpoint, api, loops, metrics, connections, data_path, data_directory })
+        Ok(Server { data, data_addrs, data_security, endpoint, answers, data_path, data_directory })
     }
 
-    /// Where the data port listens, with the port that the system chose for port 0.
-    pub fn data_addr(&self) -> SocketAddr {
-        self.data_addr
+    /// Where the data port listens over TCP, with the ports that the system chose for port 0, in the order of the
+    /// configuration.
+    pub fn data_addrs(&self) -> Vec<SocketAddr> {
+        self.data_addrs.clone()
     }
 
     /// Where the metrics endpoint listens, in the order of the configuration.
@@ -132,19 +152,24 @@ impl Server {
         let drained = CancellationToken::new();
         let mut parts = JoinSet::new();
 
-        let answers = self.api.answers();
         // However it ends, the metrics endpoint goes after it, and with that one the rest.
         let (has_drained, stop_data) = (drained.clone().drop_guard(), stop.clone());
         parts.spawn(async move {
             let _when_ended = has_drained;
-            let (data, limits) = (self.data, self.connections);
-            ("data port", data_port::serve(data, self.api, self.loops, self.metrics, &limits, stop_data).await)
+            ("data port", self.data.serve(stop_data).await)
+        });
+
+        let (ends_all, stop_security) = (stop.clone().drop_guard(), stop.clone());
+        parts.spawn(async move {
+            let _when_ended = ends_all;
+            self.data_security.follow(stop_security).await;
+            ("data port's security", Ok(()))
         });
 
         let (ends_all, stop_watch) = (stop.clone().drop_guard(), stop.clone());
         parts.spawn(async move {
             let _when_ended = ends_all;
-            readiness::watch(self.data_path, answers, self.data_directory, stop_watch).await;
+            readiness::watch(self.data_path, self.answers, self.data_directory, stop_watch).await;
             ("data directory's watch", Ok(()))
         });
 
@@ -172,9 +197,19 @@ impl Server {
     }
 }
 
-/// What connections may use up. Half of the files that the process may open are for columns, and a few more for all else.
+/// What connections may use up; no more of them than there are descriptors for.
 fn connection_limits(limits: &Limits) -> metrics_server::Limits {
-    metrics_server::Limits { connections: limits.connections, ..Default::default() }
+    let connections = limits.connections.min(budget::connections());
+    if connections < limits.connections {
+        let wanted = limits.connections;
+        tracing::warn!(wanted, connections, "fewer connections than configured: the process may not open more files");
+    }
+    metrics_server::Limits {
+        connections,
+        http2_streams: limits.http2_streams,
+        http2_send_bytes: limits.http2_send_bytes,
+        ..Default::default()
+    }
 }
 
 #[cfg(test)]
@@ -186,7 +221,10 @@ mod tests {
     fn config() -> Config {
         let free: metrics_server::ListenAddr = "127.0.0.1:0".parse().unwrap();
         Config {
-            listen: free.clone(),
+            listen: vec![free.clone()],
+            tls: crate::DataTls::Plain,
+            cors_origins: Vec::new(),
+            bearer_tokens_file: None,
             metrics_listen: vec![free],
             metrics_security: metrics_server::SecuritySource::default(),
             data_path: Path::new("/nonexistent").to_owned(),
@@ -201,7 +239,7 @@ mod tests {
         let server = Server::bind(&config(), Registry::default()).await.unwrap();
         let metrics = server.metrics_addrs()[0];
         // A listening socket that is shut down refuses to accept for ever.
-        socket2::SockRef::from(&server.data).shutdown(Shutdown::Read).unwrap();
+        socket2::SockRef::from(&server.data.listeners()[0]).shutdown(Shutdown::Read).unwrap();
         let shutdown = CancellationToken::new();
         let ended = tokio::time::timeout(Duration::from_secs(30), server.run(shutdown.clone())).await.unwrap();
         assert!(matches!(ended, Err(ServerError::Serve { part: "data port", .. })), "{ended:?}");

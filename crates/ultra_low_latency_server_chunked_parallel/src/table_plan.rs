@@ -1,16 +1,10 @@
 //! An answer other than the plain one, decided before its first byte: which rows, in which form.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    io::{self, ErrorKind},
-    path::Path,
-    sync::atomic::AtomicBool,
-};
+use std::{io::ErrorKind, sync::atomic::AtomicBool};
 
-use column_store::{Column, ColumnSelection, Reader, Selection, SeriesId, StoreError};
+use column_store::{Access, Column, ColumnSelection, Index, IndexError, Selection, SeriesId, StoreError};
 
 use crate::{
-    budget::Files,
     formats::Format,
     missing::Missing,
     plan::PlanError,
@@ -33,25 +27,16 @@ pub(crate) struct TablePlan {
     pub(crate) format: Format,
     /// What was asked for and is not there.
     pub(crate) missing: Option<Missing>,
-    /// The answer's share of the open files.
-    pub(crate) files: Files,
 }
 
 /// Columns that are needed to find and to choose rows beside those asked for.
-pub(crate) fn needed(query: &DataQuery) -> Vec<&'static Column> {
+fn needed(query: &DataQuery) -> Vec<&'static Column> {
     let mut needed = query.columns.clone();
     if query.ns.is_some() || query.reduction != Reduction::Stride {
         needed.extend(["time", "nanos"].iter().filter_map(|name| query.id.table.column(name)));
     }
     needed.extend(query.reduction.column());
     needed
-}
-
-/// Files that a plan opens at most.
-pub(crate) fn files(query: &DataQuery) -> usize {
-    let names: BTreeSet<&str> = needed(query).iter().map(|column| column.name).collect();
-    let asked: BTreeSet<&str> = query.columns.iter().map(|column| column.name).collect();
-    query.files() / asked.len().max(1) * names.len()
 }
 
 impl TablePlan {
@@ -61,16 +46,15 @@ impl TablePlan {
     /// # Errors
     /// [`PlanError`], as of a plain plan.
     pub(crate) fn make(
-        root: &Path,
+        index: &Index,
         query: DataQuery,
         format: Format,
-        mut files: Files,
         points_max: u64,
         given_up: &AtomicBool,
     ) -> Result<TablePlan, PlanError> {
-        let selection = select(root, &query)?;
+        let selection = select(index, &query)?;
         let missing = if !selection.any_day {
-            Some(Missing::of_series(root, &query.id, query.start, query.end))
+            Some(Missing::of_series(index.root(), &query.id, query.start, query.end))
         } else {
             (!selection.incomplete.is_empty()).then_some(Missing::Days(selection.incomplete))
         };
@@ -78,8 +62,7 @@ impl TablePlan {
             selection.columns.into_iter().map(|selected| ColumnRows::new(selected, 1)).collect();
         let rows = choose(&query, &columns, points_max, given_up)?;
         columns.truncate(query.columns.len());
-        files.keep(open_files(&columns));
-        Ok(TablePlan { id: query.id, columns, rows, format, missing, files })
+        Ok(TablePlan { id: query.id, columns, rows, format, missing })
     }
 }
 
@@ -108,27 +91,15 @@ fn choose(
     Ok(RowSet::Every { first: rows.start, stride, rows: count.div_ceil(stride) })
 }
 
-fn select(root: &Path, query: &DataQuery) -> Result<Selection, PlanError> {
+fn select(index: &Index, query: &DataQuery) -> Result<Selection, PlanError> {
     let columns = needed(query);
-    match Reader::open(root) {
-        Ok(reader) => Ok(reader.select(&query.id, &columns, query.start, query.end)?),
+    match index.select(&query.id, &columns, query.start, query.end, Access::Disk) {
         // The logger may be started after the server: until then there is just nothing.
-        Err(StoreError::Io { source, .. }) if source.kind() == ErrorKind::NotFound => {
+        Err(IndexError::Store(StoreError::Io { source, .. })) if source.kind() == ErrorKind::NotFound => {
             let nothing = |column| ColumnSelection { column, rows: 0, slices: Vec::new() };
             let columns = columns.into_iter().map(nothing).collect();
             Ok(Selection { columns, incomplete: Vec::new(), any_day: false })
         }
-        Err(error) => Err(error.into()),
+        found => Ok(found?.selection),
     }
-}
-
-/// Files that the columns hold open; a column that is asked for twice shares its files.
-fn open_files(columns: &[ColumnRows]) -> usize {
-    let by_name: BTreeMap<&str, usize> = columns.iter().map(|rows| (rows.column().name, rows.files())).collect();
-    by_name.values().sum()
-}
-
-/// The error of a plan that nobody waits for.
-pub(crate) fn is_given_up(error: &PlanError) -> bool {
-    matches!(error, PlanError::Read(error) if io::Error::kind(error) == ErrorKind::Interrupted)
 }

@@ -10,7 +10,6 @@ use serde::Serialize;
 use tokio::{sync::Semaphore, task::spawn_blocking};
 
 use crate::{
-    budget::Files,
     formats::{ArrowStream, Format, csv_head, push_csv_rows, push_json_lines},
     row_set::RowSet,
     rows::ColumnRows,
@@ -29,7 +28,6 @@ struct Sending {
     columns: Vec<ColumnRows>,
     rows: RowSet,
     form: Form,
-    _files: Files,
 }
 
 /// What a format needs beside the rows.
@@ -83,7 +81,7 @@ struct HeaderColumn {
 impl TableStream {
     /// Of a plan; binary pieces have about `chunk_bytes`.
     pub(crate) fn new(plan: TablePlan, chunk_bytes: usize) -> TableStream {
-        let TablePlan { id, columns, rows, format, files, .. } = plan;
+        let TablePlan { id, columns, rows, format, .. } = plan;
         let form = match format {
             Format::Binary => Form::Binary,
             Format::Arrow => Form::Arrow(ArrowStream::new(columns.iter().map(ColumnRows::column).collect())),
@@ -91,7 +89,7 @@ impl TableStream {
             Format::JsonLines => Form::JsonLines,
         };
         let count = rows.len();
-        let sending = Sending { id, columns, rows, form, _files: files };
+        let sending = Sending { id, columns, rows, form };
         let length = match &sending.form {
             Form::Binary => Some(sending.header_line().len() as u64 + count * sending.row_bytes() as u64),
             Form::Arrow(arrow) => Some(arrow.length(count)),

@@ -110,6 +110,13 @@ pub enum Finding {
         /// Why, as recorded.
         reason: String,
     },
+    /// The record ends here: the subscription was given up, and not taken up since.
+    Ended {
+        /// When it was last proven to be live, ns since the Unix epoch.
+        at_ns: u64,
+        /// Why, as recorded.
+        reason: String,
+    },
     /// A gap recorded as filled, of which ids are missing.
     NotFilled {
         /// The gap's id.
@@ -175,7 +182,10 @@ impl Finding {
     /// How bad it is.
     pub fn severity(&self) -> Severity {
         match self {
-            Finding::TornFiles { .. } | Finding::UnknownIds { .. } | Finding::WrongGap { .. } => Severity::Note,
+            Finding::TornFiles { .. }
+            | Finding::UnknownIds { .. }
+            | Finding::WrongGap { .. }
+            | Finding::Ended { .. } => Severity::Note,
             Finding::MissingIds { .. } | Finding::Gap { .. } | Finding::UnjudgedIds { .. } => Severity::Missing,
             _ => Severity::Damage,
         }

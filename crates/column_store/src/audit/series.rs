@@ -22,6 +22,7 @@ const LISTED: usize = 16;
 #[derive(Default)]
 struct Pass {
     rule: IdRule,
+    recording: bool,
     seen: SeenIds,
     /// The last id, for a rule by which ids never fall.
     before: Option<u64>,
@@ -56,7 +57,7 @@ pub(super) fn audit(
     let directory = root.join(id.path());
     let (all, wanted) = (all_days(&directory)?, days(&directory, audit)?);
     let rule = audit.rules.get(&(id.exchange.clone(), id.table)).copied().unwrap_or_default();
-    let mut pass = Pass { rule, ..Pass::default() };
+    let mut pass = Pass { rule, recording: audit.recording, ..Pass::default() };
     let mut audited = Vec::with_capacity(wanted.len());
     if let Some((first, last)) = wanted.first().zip(wanted.last()) {
         if let Some(before) = all.range(..first).next_back() {
@@ -235,6 +236,11 @@ impl Pass {
     fn judge_gap(&self, gap: &Gap, day: &mut DayAudit) {
         let span = self.seen.span().filter(|_| self.rule != IdRule::Monotonic);
         let ids = gap.from_id.zip(gap.to_id).filter(|(from, to)| from <= to);
+        // The interval has no end, and nobody records: this is how far the record goes.
+        if gap.state == GapState::Open && ids.is_none() && gap.from_ns == gap.to_ns && !self.recording {
+            day.findings.push(Finding::Ended { at_ns: gap.from_ns, reason: gap.reason.clone() });
+            return;
+        }
         let mut unfilled = |missing: Option<u64>| {
             day.missing = day.missing.saturating_add(missing.unwrap_or(0));
             day.unknown_gaps += u64::from(missing.is_none());

@@ -341,6 +341,21 @@ fn damaged_records_markers_and_kept_files_are_found() {
 }
 
 #[test]
+fn an_interval_without_an_end_is_the_end_of_the_record() {
+    let root = three_days();
+    let at_ns = DAY_START + 2 * DAY_NS + S;
+    note(root.path(), Gap::of_interval(Stream::Trades, at_ns, at_ns, "disconnected"));
+    let ended = Finding::Ended { at_ns, reason: "disconnected".to_owned() };
+    assert_eq!(findings(root.path(), &contiguous()), [ended]);
+    assert!(run(root.path(), &contiguous()).1.is_whole());
+    // While somebody records it is missing now.
+    let recording = Audit { recording: true, ..contiguous() };
+    assert!(matches!(findings(root.path(), &recording)[..], [Finding::Gap { .. }]));
+    note(root.path(), Gap::of_interval(Stream::Trades, at_ns, at_ns + S, "disconnected"));
+    assert!(!run(root.path(), &contiguous()).1.is_whole());
+}
+
+#[test]
 fn only_the_series_asked_for_are_audited() {
     let root = three_days();
     let mut store = open(root.path());

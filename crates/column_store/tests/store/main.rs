@@ -5,6 +5,7 @@ mod audit;
 mod crash;
 mod failing_disk;
 mod golden;
+mod index;
 mod layout_rules;
 mod migration;
 mod range;

@@ -131,13 +131,14 @@ impl<'a> Truth<'a> {
                 state = Some(row.best);
                 continue;
             }
-            // A logger that starts knows no trade.
-            if row.kind == 2 && f64::from_bits(row.trade.price).is_nan() {
+            // While no quote was known trades made no rows; a logger that starts knows none.
+            if row.kind == 2 {
                 shown = None;
             }
             if shown.as_ref().is_some_and(|shown| *shown != row.trade) {
                 verdict.find(format!("MD row {number} of a quote has another trade than the row before"));
             }
+            shown = Some(row.trade.clone());
             let fits = |line: &Line<'_>| line.is(row) && line.message.sent_ns <= row.receive_ns + self.slack_ns;
             match (next..self.lines.len()).find(|index| fits(&self.lines[*index])) {
                 Some(index) => {

@@ -31,6 +31,8 @@ pub(super) struct Job {
     /// Failures of the next page.
     pub(super) attempts: u32,
     pub(super) not_before: Instant,
+    /// When it came, or its last page.
+    pub(super) served: Instant,
     /// Ids of the last page: pages may overlap.
     previous: HashSet<u64>,
     newest: u64,
@@ -71,6 +73,7 @@ impl Job {
             barren: 0,
             attempts: 0,
             not_before: Instant::now(),
+            served: Instant::now(),
             previous: HashSet::new(),
             newest: 0,
         })
@@ -78,7 +81,7 @@ impl Job {
 
     /// Who has the lowest is next: small questions pass long ones, which still go on while small ones keep coming.
     pub(super) fn rank(&self) -> (u64, u64) {
-        (self.came_at.saturating_add(self.pages.saturating_mul(STEP_BACK)), self.pages)
+        (self.came_at.saturating_add(self.pages.saturating_mul(STEP_BACK)), self.question.number)
     }
 
     /// Reads the page that was asked for, and turns to the next.
@@ -129,12 +132,11 @@ impl Job {
 
 #[cfg(test)]
 mod tests {
-    use exchange_protocol::known_venue;
 
     use super::*;
 
     fn rest(exchange: &str) -> &'static dyn Rest {
-        known_venue(exchange).unwrap().rest()
+        exchange_protocol::venue(exchange).unwrap().rest()
     }
 
     fn job(exchange: &str, ids: Option<(u64, u64)>) -> Job {

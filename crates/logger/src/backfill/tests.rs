@@ -9,7 +9,8 @@ use tokio::task::JoinHandle;
 
 use super::*;
 use crate::{
-    metrics::RestMetrics,
+    config::Exchange,
+    metrics::{Outcome, RestMetrics},
     queue::Taken,
     rest::{
         Allowances, Bounds,
@@ -29,7 +30,8 @@ const VENUES: [(&str, VenueKind); 5] = [
 fn hasty() -> Patience {
     let within = Duration::from_millis(600);
     let bounds = Bounds { head: within, body: within, bytes: 1 << 16, ..Bounds::PAGE };
-    Patience { attempts: 3, pause: Duration::from_millis(20), silence: Duration::from_secs(60), bounds }
+    let minute = Duration::from_secs(60);
+    Patience { attempts: 3, pause: Duration::from_millis(20), silence: minute, turn: minute, bounds }
 }
 
 /// A backfill of one venue, and its recorder's end.
@@ -43,11 +45,10 @@ struct Rig {
 
 impl Rig {
     fn start(exchange: &str, url: &str, symbols: &[&str], patience: Patience, data_path: &TempDir) -> Rig {
-        Rig::of(exchange, url, symbols, patience, data_path, true)
+        Rig::of(self::exchange(exchange, url, symbols), patience, data_path, true)
     }
 
-    fn of(name: &str, url: &str, symbols: &[&str], patience: Patience, data_path: &TempDir, enabled: bool) -> Rig {
-        let exchange = exchange(name, url, symbols);
+    fn of(exchange: Exchange, patience: Patience, data_path: &TempDir, enabled: bool) -> Rig {
         let (clock, mut registry) = (Clock::system(), Registry::default());
         let name = exchange.venue.facts().name;
         let rest_metrics = RestMetrics::register(&mut registry, &[name]).unwrap().remove(0);
@@ -236,39 +237,105 @@ async fn slow_rest_fails_for_now_and_is_asked_again() {
     drop(simulator);
 }
 
-/// What a hostile venue makes of one question.
+/// What a hostile venue makes of one question: how it ends, after how many requests, and what became of the last.
 async fn ends(
     name: &str,
     symbol: &str,
     answering: impl Fn(&str, usize) -> Reply + Send + Sync + 'static,
-) -> (FillEnd, usize) {
+) -> (FillEnd, usize, Vec<Outcome>) {
+    use Outcome::{Answered, Broken, Garbled, Late, Limited, Oversized, Refused};
     let server = Hostile::start(answering).await;
     let directory = tempfile::tempdir().unwrap();
     let mut rig = Rig::start(name, &server.url(), &[symbol], hasty(), &directory);
     rig.ask_ids(1, 0, (1_001, 2_000));
     let (_, end, _) = rig.ended(1).await.remove(0);
+    let outcomes = [Answered, Broken, Garbled, Late, Limited, Oversized, Refused];
+    let outcomes = outcomes.into_iter().filter(|outcome| rig.metrics.requests(*outcome) > 0).collect();
     rig.stop().await;
-    (end, server.asked().len())
+    (end, server.asked().len(), outcomes)
 }
 
 #[tokio::test]
 async fn a_venue_that_answers_nonsense_has_failed() {
-    let coinbase = |answering: fn(&str, usize) -> Reply| ends("coinbase", "BTC-USD", answering);
-    assert_eq!(coinbase(|_, _| Reply::Endless).await, (FillEnd::Failed, 3));
-    assert_eq!(coinbase(|_, _| Reply::Hang).await, (FillEnd::Failed, 3));
-    assert_eq!(coinbase(|_, _| Reply::json("[{]")).await, (FillEnd::Failed, 3));
-    assert_eq!(coinbase(|_, _| Reply::Raw(b"\x00\xff\r\n\r\n".to_vec())).await, (FillEnd::Failed, 3));
-    assert_eq!(coinbase(|_, _| Reply::Close).await, (FillEnd::Failed, 3));
-    assert_eq!(coinbase(|_, _| Reply::with("503 Busy", b"later")).await, (FillEnd::Failed, 3));
-    assert_eq!(coinbase(|_, _| Reply::with("404 Not Found", b"no")).await, (FillEnd::Failed, 1), "no use to repeat it");
+    let check = async |answering: fn(&str, usize) -> Reply, requests: usize, outcome: Outcome| {
+        let ended = ends("coinbase", "BTC-USD", answering).await;
+        assert_eq!(ended, (FillEnd::Failed, requests, vec![outcome]));
+    };
+    check(|_, _| Reply::Endless, 3, Outcome::Oversized).await;
+    check(|_, _| Reply::Hang, 3, Outcome::Late).await;
+    check(|_, _| Reply::Raw(b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n[".to_vec()), 3, Outcome::Late).await;
+    check(|_, _| Reply::json("[{]"), 3, Outcome::Garbled).await;
+    check(|_, _| Reply::Raw(b"\x00\xff\r\n\r\n".to_vec()), 3, Outcome::Broken).await;
+    check(|_, _| Reply::Close, 3, Outcome::Broken).await;
+    check(|_, _| Reply::with("503 Busy", b"later"), 3, Outcome::Refused).await;
+    check(|_, _| Reply::with("404 Not Found", b"no"), 1, Outcome::Refused).await;
+    check(|_, _| Reply::with("429 Slow\r\nRetry-After: 99", b""), 1, Outcome::Limited).await;
+    // Followed, it would be a connection that is refused.
     let elsewhere = |_: &str, _| Reply::with("302 Found\r\nLocation: http://127.0.0.1:1/", b"");
-    assert_eq!(coinbase(elsewhere).await, (FillEnd::Failed, 3), "redirections are not followed");
-    let bomb = |_: &str, _| {
+    check(elsewhere, 3, Outcome::Refused).await;
+    let packed = |_: &str, _| {
         let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
         std::io::Write::write_all(&mut gzip, &vec![b' '; 10 << 20]).unwrap();
         Reply::with("200 OK\r\nContent-Encoding: gzip", &gzip.finish().unwrap())
     };
-    assert_eq!(coinbase(bomb).await, (FillEnd::Failed, 3));
+    check(packed, 3, Outcome::Oversized).await;
+    check(|_, _| Reply::with("200 OK\r\nContent-Encoding: gzip", b"[]"), 3, Outcome::Broken).await;
+    let other = |_: &str, _| {
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+        std::io::Write::write_all(&mut gzip, b"[]").unwrap();
+        Reply::with("200 OK\r\nContent-Encoding: br", &gzip.finish().unwrap())
+    };
+    check(other, 3, Outcome::Broken).await;
+}
+
+#[tokio::test]
+async fn a_compressed_page_is_unpacked() {
+    let packed = |_: &str, _| {
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+        let page = coinbase_rows((1_001..=2_000).rev());
+        std::io::Write::write_all(&mut gzip, page[..60_000].as_bytes()).unwrap();
+        std::io::Write::write_all(&mut gzip, page[60_000..].as_bytes()).unwrap();
+        Reply::with("200 OK\r\nContent-Encoding: gzip", &gzip.finish().unwrap())
+    };
+    let patience = Patience::default();
+    let server = Hostile::start(packed).await;
+    let directory = tempfile::tempdir().unwrap();
+    let mut rig = Rig::start("coinbase", &server.url(), &["BTC-USD"], patience, &directory);
+    rig.ask_ids(1, 0, (1_001, 2_000));
+    let (_, end, ids) = rig.ended(1).await.remove(0);
+    assert_eq!((end, ids), (FillEnd::Answered, (1_001..=2_000).collect()));
+    rig.stop().await;
+}
+
+#[tokio::test]
+async fn each_page_has_its_own_attempts() {
+    let flaky = |target: &str, before: usize| {
+        if before % 2 == 0 {
+            return Reply::Close;
+        }
+        let after: u64 = target.split("after=").nth(1).unwrap().parse().unwrap();
+        Reply::json(&coinbase_rows((after - 200..after).rev()))
+    };
+    assert_eq!(
+        ends("coinbase", "BTC-USD", flaky).await,
+        (FillEnd::Answered, 10, vec![Outcome::Answered, Outcome::Broken])
+    );
+}
+
+/// One venue that hangs costs each question no more than its share.
+#[tokio::test]
+async fn questions_of_a_dead_venue_fail_together() {
+    let server = Hostile::start(|_, _| Reply::Close).await;
+    let directory = tempfile::tempdir().unwrap();
+    let mut rig = Rig::start("coinbase", &server.url(), &["A-USD", "B-USD"], hasty(), &directory);
+    for number in 0..40 {
+        rig.ask_ids(number, number as usize % 2, (1, 5));
+    }
+    let ended = rig.ended(40).await;
+    assert!(ended.iter().all(|(_, end, _)| *end == FillEnd::Failed));
+    let asked = server.asked().len();
+    assert!(asked < 12, "{asked} requests to a venue that is not there");
+    rig.stop().await;
 }
 
 fn coinbase_rows(ids: impl Iterator<Item = u64>) -> String {
@@ -280,13 +347,13 @@ fn coinbase_rows(ids: impl Iterator<Item = u64>) -> String {
 #[tokio::test]
 async fn pages_that_lead_nowhere_come_to_an_end() {
     // One trade a page, for ever downwards.
-    let (end, asked) =
+    let (end, asked, _) =
         ends("coinbase", "BTC-USD", |_, before| Reply::json(&coinbase_rows(std::iter::once(2_000 - before as u64))))
             .await;
     assert_eq!((end, asked), (FillEnd::Failed, 18), "two pages are enough for these ids");
     // The same page again and again.
-    let (end, asked) = ends("coinbase", "BTC-USD", |_, _| Reply::json(&coinbase_rows((1_500..1_600).rev()))).await;
-    assert!(end != FillEnd::Answered || asked == 2, "{end:?} after {asked}");
+    let (_, asked, _) = ends("coinbase", "BTC-USD", |_, _| Reply::json(&coinbase_rows((1_500..1_600).rev()))).await;
+    assert_eq!(asked, 2);
 }
 
 #[tokio::test]
@@ -295,7 +362,8 @@ async fn small_questions_pass_long_ones_and_a_symbol_is_asked_once_at_a_time() {
         let after: u64 = target.split("after=").nth(1).unwrap().parse().unwrap();
         coinbase_rows((after.saturating_sub(100).max(1)..after).rev())
     };
-    let server = Hostile::start(move |target, _| Reply::json(&page(target))).await;
+    let delayed = move |target: &str, _| Reply::After(Duration::from_millis(40), Box::new(Reply::json(&page(target))));
+    let server = Hostile::start(delayed).await;
     let directory = tempfile::tempdir().unwrap();
     let mut rig = Rig::start("coinbase", &server.url(), &["A-USD", "B-USD"], hasty(), &directory);
     rig.ask_ids(1, 0, (1, 1_200));
@@ -304,10 +372,48 @@ async fn small_questions_pass_long_ones_and_a_symbol_is_asked_once_at_a_time() {
     let ended = rig.ended(3).await;
     let numbers: Vec<u64> = ended.iter().map(|(number, ..)| *number).collect();
     assert_eq!(numbers.last(), Some(&1), "{numbers:?}");
+    assert_eq!(server.most_waiting(), 2, "one of each symbol");
+    assert!(server.connections() <= 2, "connections are kept open: {}", server.connections());
     let told: BTreeSet<(u64, usize)> = ended.iter().map(|(number, _, ids)| (*number, ids.len())).collect();
     assert_eq!(told, BTreeSet::from([(1, 1_200), (2, 100), (3, 50)]));
     assert!(ended.iter().all(|(_, end, _)| *end == FillEnd::Answered));
     rig.stop().await;
+}
+
+#[tokio::test]
+async fn a_question_whose_turn_does_not_come_has_failed() {
+    // Two of ten requests a minute are left to others, and each question is one.
+    let server = Hostile::start(|_, _| Reply::json("[]")).await;
+    let directory = tempfile::tempdir().unwrap();
+    let patience = Patience { turn: Duration::from_secs(5), ..Patience::default() };
+    let mut rig = Rig::start("bitfinex", &server.url(), &["tBTCUSD"], patience, &directory);
+    for number in 0..9 {
+        rig.ask(number, 0, None, (0, u64::MAX));
+    }
+    let failed = (8, FillEnd::Failed, Vec::new());
+    assert_eq!(rig.ended(8).await.iter().filter(|(_, end, _)| *end == FillEnd::Answered).count(), 8);
+    assert_eq!(rig.ended(1).await, [failed]);
+    assert_eq!(rig.metrics.waits.get(), 1);
+    rig.stop().await;
+}
+
+/// Over TLS, with a certificate that only `ca_file` vouches for.
+#[tokio::test]
+async fn an_https_venue_is_trusted_by_ca_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+    let ca_file = directory.path().join("ca.pem");
+    std::fs::write(&ca_file, made.cert.pem()).unwrap();
+    let key = made.signing_key.serialize_der();
+    let server = Hostile::start_tls(made.cert.der(), key, |_, _| Reply::json("[]")).await;
+    for (ca_file, expected) in [(Some(ca_file), FillEnd::Answered), (None, FillEnd::Failed)] {
+        let exchange = Exchange { ca_file, ..exchange("coinbase", &server.url(), &["A-USD"]) };
+        let mut rig = Rig::of(exchange, hasty(), &directory, true);
+        rig.ask_ids(1, 0, (1, 2));
+        assert_eq!(rig.ended(1).await, [(1, expected, Vec::new())]);
+        rig.stop().await;
+    }
+    assert_eq!(server.asked().len(), 1);
 }
 
 #[tokio::test]
@@ -319,6 +425,9 @@ async fn a_hanging_venue_does_not_hold_the_end_up() {
     while server.asked().is_empty() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
+    // What is sent counts, also for a process that is killed now.
+    let noted = std::fs::read_to_string(directory.path().join("allowances.json")).unwrap();
+    assert!(noted.contains(r#""coinbase/rest":{"used":[["#), "{noted}");
     tokio::time::timeout(Duration::from_secs(10), rig.stop()).await.expect("it waits for the venue");
 }
 
@@ -326,7 +435,8 @@ async fn a_hanging_venue_does_not_hold_the_end_up() {
 async fn without_backfill_no_question_is_asked() {
     let server = Hostile::start(|_, _| Reply::Hang).await;
     let directory = tempfile::tempdir().unwrap();
-    let mut rig = Rig::of("coinbase", &server.url(), &["A-USD"], hasty(), &directory, false);
+    let coinbase = exchange("coinbase", &server.url(), &["A-USD"]);
+    let mut rig = Rig::of(coinbase, hasty(), &directory, false);
     rig.ask_ids(1, 0, (1, 1_200));
     rig.ask_ids(2, 77, (1, 1_200));
     let unsupported = |number| (number, FillEnd::Unsupported, Vec::new());

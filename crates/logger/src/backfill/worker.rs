@@ -33,13 +33,15 @@ pub(crate) struct Patience {
     pub(super) pause: Duration,
     /// A venue that wants to be left alone for longer is not waited for.
     pub(super) silence: Duration,
+    /// No question waits longer for its turn, less than its recorder waits for word of it.
+    pub(super) turn: Duration,
     pub(super) bounds: Bounds,
 }
 
 impl Default for Patience {
     fn default() -> Patience {
-        let (pause, silence) = (Duration::from_millis(500), Duration::from_secs(60));
-        Patience { attempts: 4, pause, silence, bounds: Bounds::PAGE }
+        let (pause, silence, turn) = (Duration::from_millis(500), Duration::from_secs(60), Duration::from_secs(600));
+        Patience { attempts: 4, pause, silence, turn, bounds: Bounds::PAGE }
     }
 }
 
@@ -99,7 +101,7 @@ impl Worker {
 
     async fn answer(mut self) {
         loop {
-            let wake = self.launch().await;
+            let wake = self.launch().await.min(Instant::now() + self.patience.turn / 4);
             let open = self.waiting.len() + self.asking.len();
             self.interface.metrics.questions_waiting.set(i64::try_from(open).unwrap_or(i64::MAX));
             tokio::select! {
@@ -129,8 +131,10 @@ impl Worker {
         let later = now + Duration::from_secs(3_600);
         let silence = self.interface.allowance.silent_for();
         if silence > self.patience.silence {
-            self.fail_all().await;
+            self.fail_all(|_| true).await;
         }
+        let turn = self.patience.turn;
+        self.fail_all(|job| now.saturating_duration_since(job.served) > turn).await;
         while self.asking.len() < AT_ONCE && !self.waiting.is_empty() {
             if self.not_before > now {
                 return self.not_before;
@@ -183,6 +187,7 @@ impl Worker {
         match read.next {
             Ok(Next::Page) => {
                 self.served += 1;
+                job.served = Instant::now();
                 self.waiting.push(job);
             }
             Ok(Next::Done) => {
@@ -211,7 +216,7 @@ impl Worker {
         self.not_before = Instant::now() + self.pause(self.unanswered);
         let is_last = self.again(job, error).await;
         if is_last && self.unanswered >= self.patience.attempts {
-            self.fail_all().await;
+            self.fail_all(|_| true).await;
         }
     }
 
@@ -235,11 +240,12 @@ impl Worker {
         longest.mul_f64(rand::rng().random_range(0.5..=1.0))
     }
 
-    async fn fail_all(&mut self) {
-        if !self.waiting.is_empty() {
-            debug!(questions = self.waiting.len(), "given up for now");
-        }
-        for job in std::mem::take(&mut self.waiting) {
+    /// Gives those of the waiting questions up that are `hopeless`; their recorder asks again.
+    async fn fail_all(&mut self, hopeless: impl Fn(&Job) -> bool) {
+        let (failed, waiting) = std::mem::take(&mut self.waiting).into_iter().partition::<Vec<_>, _>(hopeless);
+        self.waiting = waiting;
+        for job in failed {
+            debug!(symbol = job.symbol, number = job.question.number, "given up for now");
             self.end(job.question.symbol, job.question.number, FillEnd::Failed).await;
         }
     }

@@ -5,6 +5,8 @@ use crate::received::Batch;
 /// One thing that the recorder's core was made to do, at a time that it was told, ns since the Unix epoch.
 #[derive(Debug)]
 pub(crate) enum Entry {
+    /// Begin, after what the files hold.
+    Resume(u64),
     /// Take in a batch. Facts that its frames give again are not in it when it was read from a file.
     Batch(Batch, u64),
     /// Do what time makes due.

@@ -16,16 +16,14 @@ pub(crate) struct Header {
     pub(crate) run: u64,
     /// Files of the run before this one.
     pub(crate) file: u64,
-    /// Exchange and the venue's symbol, in the order of the numbers that facts have.
-    pub(crate) symbols: Vec<(String, String)>,
-    /// Rules by which the recorder worked, which shape what it writes.
-    #[serde(default)]
+    /// Symbols, which facts name by their place among all, and the rules by which the recorder worked: in the keys of
+    /// the configuration.
     pub(crate) rules: serde_json::Value,
 }
 
 impl Header {
     /// Of the first file of a run.
-    pub(crate) fn new(run: u64, symbols: Vec<(String, String)>, rules: serde_json::Value) -> Header {
-        Header { capture: VERSION, logger: env!("CARGO_PKG_VERSION").to_owned(), run, file: 0, symbols, rules }
+    pub(crate) fn new(run: u64, rules: serde_json::Value) -> Header {
+        Header { capture: VERSION, logger: env!("CARGO_PKG_VERSION").to_owned(), run, file: 0, rules }
     }
 }

@@ -15,6 +15,7 @@ use crate::received::{Batch, ConnectionId, Received};
 pub(super) fn write(out: &mut String, entry: &Entry) -> Result<(), serde_json::Error> {
     match entry {
         Entry::Batch(batch, now_ns) => return write_batch(out, batch, *now_ns),
+        Entry::Resume(now_ns) => _ = writeln!(out, "r {now_ns}"),
         Entry::Tick(now_ns) => _ = writeln!(out, "t {now_ns}"),
         Entry::Flush(now_ns) => _ = writeln!(out, "p {now_ns}"),
         Entry::Release(now_ns) => _ = writeln!(out, "e {now_ns}"),
@@ -156,6 +157,7 @@ impl Lines {
                     own: Vec::new(),
                 }));
             }
+            "r" => Entry::Resume(number(Some(rest))?),
             "t" => Entry::Tick(number(Some(rest))?),
             "p" => Entry::Flush(number(Some(rest))?),
             "e" => Entry::Release(number(Some(rest))?),

@@ -1,9 +1,11 @@
 //! Reads captures.
 
 use std::{
+    cell::Cell,
     fs::File,
     io::{self, BufRead as _, BufReader, Read as _},
     path::{Path, PathBuf},
+    rc::Rc,
 };
 
 use super::{Entry, Header, header::VERSION, line::Lines};
@@ -34,8 +36,24 @@ pub(crate) struct CaptureFile {
     /// The newest line.
     text: Vec<u8>,
     is_torn: bool,
-    /// Compressed bytes.
+    /// Bytes of the file.
     length: u64,
+    /// Of these, the ones that were read.
+    position: Rc<Cell<u64>>,
+}
+
+/// Counts what is read.
+struct Counted {
+    file: File,
+    position: Rc<Cell<u64>>,
+}
+
+impl io::Read for Counted {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.file.read(buffer)?;
+        self.position.set(self.position.get() + read as u64);
+        Ok(read)
+    }
 }
 
 impl CaptureFile {
@@ -44,7 +62,8 @@ impl CaptureFile {
         let io_error = |source| ReadError::Io { path: path.to_owned(), source };
         let file = File::open(path).map_err(io_error)?;
         let length = file.metadata().map_err(io_error)?.len();
-        let mut file = BufReader::with_capacity(1 << 16, file);
+        let position = Rc::new(Cell::new(0));
+        let mut file = BufReader::with_capacity(1 << 16, Counted { file, position: Rc::clone(&position) });
         let is_compressed = file.fill_buf().map_err(io_error)?.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]);
         let input: Box<dyn io::BufRead> = match is_compressed {
             true => {
@@ -62,6 +81,7 @@ impl CaptureFile {
             text: Vec::new(),
             is_torn: false,
             length,
+            position,
         };
         capture.read_header()?;
         Ok(capture)
@@ -75,6 +95,11 @@ impl CaptureFile {
     /// Whether its end was cut off; known when all of it was read.
     pub(crate) fn is_torn(&self) -> bool {
         self.is_torn
+    }
+
+    /// Bytes of the file that were read.
+    pub(crate) fn position(&self) -> u64 {
+        self.position.get()
     }
 
     /// Bytes of the file.

@@ -43,8 +43,7 @@ fn facts() -> Vec<Received> {
 }
 
 fn entries() -> Vec<Entry> {
-    let mut wire = Wire::default();
-    wire.opened("kraken");
+    let mut wire = Wire::opened("kraken");
     wire.subscribe(&[
         Subscription { symbol: "BTC/USD".to_owned(), stream: Stream::Trades },
         Subscription { symbol: "ünï \"code\"".to_owned(), stream: Stream::Quotes },
@@ -72,11 +71,12 @@ fn entries() -> Vec<Entry> {
         Entry::Batch(Batch { wire: Some(Box::default()), ..Batch::new(ConnectionId(1), Vec::new()) }, 9),
         Entry::Flush(10),
         Entry::Release(11),
+        Entry::Resume(12),
     ]
 }
 
 fn written(entries: &[Entry]) -> String {
-    let header = Header::new(3, vec![("kraken".to_owned(), "BTC/USD".to_owned())], serde_json::json!({"hold_ns": 1}));
+    let header = Header::new(3, serde_json::json!({"large_trade": 1}));
     let mut text = serde_json::to_string(&header).unwrap() + "\n";
     entries.iter().for_each(|entry| line::write(&mut text, entry).unwrap());
     text
@@ -109,7 +109,7 @@ fn everything_comes_back() {
     assert_eq!(batch.facts.iter().map(|fact| format!("{fact:?}")).collect::<Vec<_>>(), own);
     let Entry::Batch(batch, _) = &read[3] else { panic!("{read:#?}") };
     assert_eq!(format!("{:?}", batch.facts), format!("{:?}", facts()));
-    for at in [0, 2, 5, 6] {
+    for at in [0, 2, 5, 6, 7] {
         assert_eq!(format!("{:?}", read[at]), format!("{:?}", entries()[at]));
     }
     assert!(matches!(&read[4], Entry::Batch(batch, 9) if batch.facts.is_empty()));

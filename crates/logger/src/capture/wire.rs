@@ -32,6 +32,11 @@ pub(crate) enum WireItem {
 }
 
 impl Wire {
+    /// That of a connection to an exchange that was just opened.
+    pub(crate) fn opened(exchange: &str) -> Wire {
+        Wire::of(vec![WireItem::Opened(exchange.to_owned())])
+    }
+
     /// As read from a capture.
     pub(crate) fn of(items: Vec<WireItem>) -> Wire {
         let bytes = items.iter().map(size).sum();
@@ -49,10 +54,6 @@ impl Wire {
     /// Bytes that it holds, give or take some.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
-    }
-
-    pub(crate) fn opened(&mut self, exchange: &str) {
-        self.push(WireItem::Opened(exchange.to_owned()));
     }
 
     pub(crate) fn closed(&mut self) {
@@ -102,7 +103,7 @@ impl Wire {
 }
 
 fn size(item: &WireItem) -> usize {
-    std::mem::size_of::<WireItem>()
+    size_of::<WireItem>()
         + match item {
             WireItem::Frame { text, .. } => text.len(),
             WireItem::Subscribe(of) | WireItem::Unsubscribe(of) => 32 * of.len(),

@@ -259,7 +259,7 @@ mod tests {
     use crate::capture::CaptureFile;
 
     fn header(run: u64) -> Header {
-        Header::new(run, vec![("coinbase".to_owned(), "BTC-USD".to_owned())], serde_json::Value::Null)
+        Header::new(run, serde_json::Value::Null)
     }
 
     fn start(directory: &Path, clock: Clock) -> (Capture, CaptureMetrics, Health) {

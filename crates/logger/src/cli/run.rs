@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 use tracing_subscriber::EnvFilter;
 
-use super::{Failure, terminal};
+use super::{Failure, status::StatusLine, terminal};
 use crate::{Clock, Config};
 
 pub(super) const EXAMPLES: &str = "\
@@ -23,6 +23,7 @@ Examples:
   logger run                                     the majors of all exchanges, into ./data
   logger run --exchanges coinbase,kraken --data-path /var/lib/gpu-charts
   logger run --config logger.yaml --metrics-listen 127.0.0.1:9090
+  logger run --raw-capture /var/lib/captures     and `logger replay` makes the same columns of it again
   RUST_LOG=warn,logger::feed=debug logger run    one part in detail
 
 Exit codes: 0 after SIGTERM or SIGINT with everything on disk, 64 bad arguments or configuration, 1 anything else.";
@@ -46,12 +47,21 @@ pub struct RunArgs {
     /// Directory of the column files [default: ./data]
     #[arg(long, env = "LOGGER_DATA_PATH", value_name = "DIR")]
     pub data_path: Option<PathBuf>,
+    /// Whole days before today that are kept; older ones are removed [default: all are kept]
+    #[arg(long, value_name = "DAYS")]
+    pub keep_days: Option<u32>,
+    /// Also keep all received data as it came, in this directory, for `logger replay`
+    #[arg(long, value_name = "DIR")]
+    pub raw_capture: Option<PathBuf>,
     /// The metrics endpoint; port 9090 on all addresses if nothing is said.
     #[command(flatten)]
     pub metrics: MetricsArgs,
     /// What to log, such as `debug` or `warn,logger::feed=debug` [default: info]
     #[arg(long, env = "RUST_LOG", value_name = "FILTER")]
     pub log: Option<String>,
+    /// Draw no status line on a terminal
+    #[arg(long)]
+    pub no_status: bool,
     /// Print the effective configuration and exit
     #[arg(long)]
     pub print_config: bool,
@@ -66,7 +76,10 @@ pub(super) fn check(args: &RunArgs) -> Result<ExitCode, Failure> {
 
 pub(super) fn record(args: &RunArgs) -> Result<ExitCode, Failure> {
     let Some(config) = configuration(args)? else { return Ok(ExitCode::SUCCESS) };
-    Ok(match run(config) {
+    let status = StatusLine::new(!args.no_status);
+    let result = run(config, &status);
+    status.clear();
+    Ok(match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             error!("{error:#}");
@@ -86,10 +99,10 @@ fn configuration(args: &RunArgs) -> Result<Option<Config>, Failure> {
     Ok(Some(config))
 }
 
-fn run(config: Config) -> anyhow::Result<()> {
+fn run(config: Config, status: &StatusLine) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(&config.log).context("the log filter cannot be used")?;
     let ansi = io::stderr().is_terminal();
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(ansi).init();
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(status.clone()).with_ansi(ansi).init();
     if let Err(error) = column_store::raise_open_files_limit() {
         warn!(%error, "the limit of open files stays as it is");
     }
@@ -107,7 +120,8 @@ fn run(config: Config) -> anyhow::Result<()> {
             }
             on_signal.cancel();
         });
-        anyhow::Ok(crate::run(config, Registry::default(), Clock::system(), shutdown).await?)
+        let show = |signs| status.show(signs);
+        anyhow::Ok(crate::run_watched(config, Registry::default(), Clock::system(), shutdown, show).await?)
     });
     // Whatever did not end in its grace period is not waited for again.
     runtime.shutdown_timeout(Duration::from_secs(1));

@@ -171,6 +171,10 @@ async fn without_the_venue_the_last_listing_resolves_patterns() {
     // What is none of ours is no listing.
     fs::write(&path, "{}").unwrap();
     resolve(&mut at(&down.url()), &directory, hasty()).await.unwrap_err();
+    let mut other = old.clone();
+    other["exchange"] = "kraken".into();
+    fs::write(&path, other.to_string()).unwrap();
+    resolve(&mut at(&down.url()), &directory, hasty()).await.unwrap_err();
     // Nothing matches.
     fs::write(&path, old.to_string()).unwrap();
     let mut none = exchange("coinbase", &down.url(), &["X*"]);

@@ -3,13 +3,17 @@
 use std::{
     collections::{HashMap, VecDeque},
     fmt,
-    sync::Arc,
+    sync::{Arc, PoisonError},
     time::{Duration, Instant},
 };
 
+use column_store::Stream as Recorded;
 use exchange_protocol::{Notice, Session, Subscription};
 use futures_util::{FutureExt as _, SinkExt as _, StreamExt as _};
-use tokio::time::{Interval, MissedTickBehavior};
+use tokio::{
+    sync::broadcast,
+    time::{Interval, MissedTickBehavior},
+};
 use tokio_tungstenite::tungstenite::{self, Message};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
@@ -19,10 +23,16 @@ use super::{
     arrival::{Arrival, Arrivals},
     handshake::{self, HANDSHAKE_LIMIT, NoConnection, Socket},
     intake::Intake,
+    line::Report,
     shard::Shard,
     subscriptions::{Effect, Key, Subscriptions},
 };
-use crate::{metrics::ErrorType, received::ConnectionId};
+use crate::{
+    capture::Wire,
+    metrics::ErrorType,
+    received::SymbolIndex,
+    rest::{Allowance, Allowances},
+};
 
 /// Time for a close frame to get out.
 const CLOSE_LIMIT: Duration = Duration::from_secs(1);
@@ -32,28 +42,53 @@ const LOG_INTERVAL: Duration = Duration::from_secs(60);
 const LOGGED_FRAME: usize = 256;
 /// How often time-outs are looked at, at most; more often where they are shorter.
 const TICK: Duration = Duration::from_millis(500);
+/// A connection that carries anything is taken for as good as it gets after this time.
+const SETTLE_LIMIT: Duration = Duration::from_secs(30);
+/// When a venue is first asked for its time, behind what subscribes, and how often from then on.
+const FIRST_ASK_TIME: Duration = Duration::from_secs(3);
+const ASK_TIME: Duration = Duration::from_secs(20);
 /// A queue that was full for longer than this is no silence of the venue.
 const HELD_UP: Duration = Duration::from_millis(250);
 
 /// Why a connection ended.
 #[derive(Debug)]
 pub(crate) enum Ended {
-    Shutdown,
+    /// The logger ends, or another connection has taken over.
+    Stopped,
     NoConnection(NoConnection),
     ClosedByVenue(String),
     Broken(String),
     Silent(Duration),
     BadFrame(&'static str),
-    /// The venue asked for it; nothing went wrong.
+    /// The venue had announced it; nothing went wrong.
     Announced,
+}
+
+/// Why a connection should be replaced while it lasts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Leave {
+    /// The venue announced that it will end.
+    Announced,
+    /// It is nearly as old as the venue lets any become.
+    Age,
     /// Subscribing anew on it does not help.
     Useless,
+}
+
+impl fmt::Display for Leave {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Leave::Announced => "the venue announced that it will close it",
+            Leave::Age => "the venue lets none live much longer",
+            Leave::Useless => "subscribing anew on it did not help",
+        })
+    }
 }
 
 impl Ended {
     pub(crate) fn error_type(&self) -> Option<ErrorType> {
         match self {
-            Ended::Shutdown | Ended::Announced | Ended::Useless => None,
+            Ended::Stopped | Ended::Announced => None,
             Ended::NoConnection(_) => Some(ErrorType::Connect),
             Ended::ClosedByVenue(_) => Some(ErrorType::Closed),
             Ended::Broken(_) => Some(ErrorType::Broken),
@@ -66,9 +101,8 @@ impl Ended {
 impl fmt::Display for Ended {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Ended::Shutdown => f.write_str("the logger ends"),
-            Ended::Announced => f.write_str("the venue announced that it will close the connection"),
-            Ended::Useless => f.write_str("subscribing anew on it did not help"),
+            Ended::Stopped => f.write_str("it is not needed any more"),
+            Ended::Announced => f.write_str("as the venue had announced"),
             Ended::NoConnection(reason) => write!(f, "no connection: {reason}"),
             Ended::ClosedByVenue(reason) => write!(f, "the venue closed it: {reason}"),
             Ended::Broken(reason) => write!(f, "it broke: {reason}"),
@@ -87,51 +121,102 @@ pub(crate) struct Connection {
     /// Frames that wait for their turn, at the venue's pace.
     outbox: VecDeque<String>,
     settled: bool,
+    /// The venue announced its end.
+    announced: bool,
+    opened: Instant,
     /// When the feed last showed a sign of life, and whether it was nudged since.
     heard: Arrival,
     nudged: bool,
     /// When each reason for not understanding a frame was last logged.
     logged: HashMap<&'static str, Instant>,
+    /// What the venue grants this connection in requests, if it limits them.
+    requests: Option<Allowance>,
+    /// When the newest frame went out to which the venue answers with its time, ns since the Unix epoch.
+    asked_time_ns: u64,
+    ask_time_at: Instant,
+    suspected: broadcast::Receiver<(SymbolIndex, Recorded)>,
 }
 
 impl Connection {
     /// Connects when it is the feed's turn. Subscribing comes with [`Connection::carry`].
     pub(crate) async fn open(context: &Context, shard: &Shard) -> Result<Connection, Ended> {
+        let waiting = Instant::now();
         context.gate.pass().await;
+        context.connects.take(1).await;
+        // Before the attempt that it allows: a logger that dies in it must not be granted another one.
+        context.connects.save().await;
+        context.feed_metrics.waited.add(waiting.elapsed().as_secs_f64());
         let url = format!("{}{}", context.ws_url, shard.path);
         let arrivals = Arrivals::new(context.clock);
-        let connecting = handshake::connect(&url, context.connector.clone(), Arc::clone(&arrivals));
-        let socket = connecting.await.map_err(Ended::NoConnection)?;
+        let connecting = handshake::connect(&url, context.connector.clone(), Arc::clone(&arrivals), context.clock);
+        let socket = match connecting.await {
+            Ok(socket) => socket,
+            Err(error) => {
+                if let Some(pause) = error.wants_silence() {
+                    let pause = context.connects.silence(pause);
+                    context.connects.save().await;
+                    warn!(seconds = pause.as_secs(), "the venue wants no connections for a time");
+                }
+                return Err(Ended::NoConnection(error));
+            }
+        };
+        context.connects.answered();
         info!("connected");
         let opened = arrivals.newest();
         let mut session = context.venue.session();
+        let wire = context.captures.then(|| Wire::opened(context.venue.facts().name));
         let table = Subscriptions::new(context.venue, &shard.wanted, &context.timeouts, opened);
         Ok(Connection {
             socket,
             outbox: session.open().into(),
             session,
-            intake: Intake::new(table, context.status.name_connection(opened.receive_ns), opened),
+            intake: Intake::new(table, context.status.name_connection(opened.receive_ns), opened, wire),
             arrivals,
             settled: false,
+            announced: false,
+            opened: Instant::now(),
             heard: opened,
             nudged: false,
             logged: HashMap::new(),
+            requests: context
+                .venue
+                .facts()
+                .request_budget
+                .map(|budget| Allowances::forgetful(context.clock).allowance("requests", budget)),
+            asked_time_ns: 0,
+            ask_time_at: Instant::now() + FIRST_ASK_TIME,
+            suspected: context.suspicions.listen(),
         })
     }
 
-    /// Subscribes and carries messages until the connection ends.
-    pub(crate) async fn carry(&mut self, context: &Context, shutdown: &CancellationToken) -> Ended {
-        let ended = match self.until_it_ends(context, shutdown).await {
-            ended @ (Ended::Broken(_) | Ended::ClosedByVenue(_)) => ended,
+    /// Subscribes and carries messages until the connection ends or is stopped.
+    pub(crate) async fn carry(
+        &mut self,
+        context: &Context,
+        report: &(dyn Fn(Report) + Sync),
+        stop: &CancellationToken,
+    ) -> Ended {
+        context.feed_metrics.connections.add(1);
+        let ended = match self.until_it_ends(context, report, stop).await {
+            ended @ Ended::Broken(_) => ended,
             ended => self.close(ended).await,
         };
+        context.feed_metrics.connections.add(-1);
         // Behind everything that it brought.
         self.intake.end(self.heard, context);
         self.hand_over(context).await;
-        ended
+        match ended {
+            Ended::Broken(_) | Ended::ClosedByVenue(_) if self.announced => Ended::Announced,
+            ended => ended,
+        }
     }
 
-    async fn until_it_ends(&mut self, context: &Context, shutdown: &CancellationToken) -> Ended {
+    async fn until_it_ends(
+        &mut self,
+        context: &Context,
+        report: &(dyn Fn(Report) + Sync),
+        stop: &CancellationToken,
+    ) -> Ended {
         let mut pace = interval(Duration::from_secs(1) / context.venue.facts().frames_per_second.max(1));
         let shortest = context.timeouts.shortest().min(context.silence_limit);
         let mut tick = interval((shortest / 4).min(TICK));
@@ -139,10 +224,11 @@ impl Connection {
             let result = tokio::select! {
                 // In this order, so that a flood of messages does not keep the rest waiting.
                 biased;
-                () = shutdown.cancelled() => return Ended::Shutdown,
-                _ = pace.tick(), if !self.outbox.is_empty() => self.send_next().await,
-                _ = tick.tick() => self.check(context).await,
-                message = self.socket.next() => self.read(message, context).await,
+                () = stop.cancelled() => return Ended::Stopped,
+                _ = pace.tick(), if !self.outbox.is_empty() => self.send_next(context).await,
+                _ = tick.tick() => self.check(context, report).await,
+                Ok((symbol, stream)) = self.suspected.recv() => self.suspect(symbol, stream, context),
+                message = self.socket.next() => self.read(message, context, report).await,
             };
             if let Err(ended) = result {
                 return ended;
@@ -150,13 +236,9 @@ impl Connection {
         }
     }
 
-    pub(crate) fn id(&self) -> ConnectionId {
-        self.intake.id()
-    }
-
-    /// Whether it ever carried all that was asked for.
-    pub(crate) fn was_settled(&self) -> bool {
-        self.settled
+    /// Whether the venue is in maintenance.
+    pub(crate) fn in_maintenance(&self) -> bool {
+        self.intake.table.in_maintenance()
     }
 
     /// Handles what was read, and what can be read without waiting.
@@ -164,6 +246,7 @@ impl Connection {
         &mut self,
         first: Option<Result<Message, tungstenite::Error>>,
         context: &Context,
+        report: &(dyn Fn(Report) + Sync),
     ) -> Result<(), Ended> {
         let mut next = Some(first);
         let mut result = Ok(());
@@ -176,7 +259,17 @@ impl Connection {
         }
         self.hand_over(context).await;
         result?;
-        self.act(context)
+        self.act(context, report);
+        Ok(())
+    }
+
+    /// The recorder knows of trades that this stream did not bring.
+    fn suspect(&mut self, symbol: SymbolIndex, stream: Recorded, context: &Context) -> Result<(), Ended> {
+        let now = Arrival { at: Instant::now(), receive_ns: context.clock.now_ns() };
+        if let Some(name) = context.symbols.get(symbol).map(|symbol| symbol.name.as_str()) {
+            self.intake.suspect((symbol, name), stream, now, context);
+        }
+        Ok(())
     }
 
     /// Understands what was read.
@@ -205,6 +298,7 @@ impl Connection {
 
     fn decode(&mut self, text: &str, arrival: Arrival, context: &Context) {
         let Connection { session, intake, .. } = self;
+        intake.frame_begins(text, arrival);
         let result = session.decode(text, &mut |event| intake.event(&event, arrival, context));
         // Another type of message brings nothing that could be missing.
         let understood = result.as_ref().err().is_none_or(|error| error.reason() == "unknown_type");
@@ -242,11 +336,12 @@ impl Connection {
     }
 
     /// What time brings: subscriptions that are due, and silence.
-    async fn check(&mut self, context: &Context) -> Result<(), Ended> {
+    async fn check(&mut self, context: &Context, report: &(dyn Fn(Report) + Sync)) -> Result<(), Ended> {
         let now = Arrival { at: Instant::now(), receive_ns: context.clock.now_ns() };
         self.intake.check(now, context);
         self.hand_over(context).await;
-        self.act(context)?;
+        self.act(context, report);
+        self.measure_clock(now, context).await?;
         let silence = now.at.saturating_duration_since(self.heard.at);
         if silence >= context.silence_limit {
             return Err(Ended::Silent(context.silence_limit));
@@ -261,13 +356,13 @@ impl Connection {
     }
 
     /// Does what the subscriptions need.
-    fn act(&mut self, context: &Context) -> Result<(), Ended> {
+    fn act(&mut self, context: &Context, report: &dyn Fn(Report)) {
         let mut unanswered = Vec::new();
         for effect in self.intake.todo() {
             match effect {
                 Effect::Ask(keys) => self.ask(&keys, context),
                 Effect::End(key) => self.unsubscribe(key, context),
-                Effect::Replace => return Err(Ended::Useless),
+                Effect::Replace => report(Report::Leave(Leave::Useless)),
                 Effect::Unanswered(key) => unanswered.extend(self.intake.table.wanted(key)),
                 Effect::Live(_) | Effect::Lost { .. } | Effect::Refused(_) => {}
             }
@@ -277,26 +372,33 @@ impl Connection {
             let some: Vec<_> = unanswered.iter().map(|wanted| &wanted.subscription).take(10).collect();
             warn!(count = unanswered.len(), ?some, "the venue has not answered these subscriptions");
         }
-        if !self.settled && self.intake.table.is_settled() {
+        // What some subscriptions never become must not keep the others from being taken over.
+        let is_late = self.opened.elapsed() >= SETTLE_LIMIT && self.intake.table.live().next().is_some();
+        if !self.settled && (is_late || self.intake.table.is_settled()) {
             self.settled = true;
             info!("subscribed");
+            report(Report::Settled);
         }
         if let Some(Notice::Reconnect { .. }) = self.intake.notice() {
-            return Err(Ended::Announced);
+            self.announced = true;
+            report(Report::Leave(Leave::Announced));
         }
-        Ok(())
     }
 
     fn ask(&mut self, keys: &[Key], context: &Context) {
         let wanted: Vec<Subscription> =
             keys.iter().filter_map(|key| Some(self.intake.table.wanted(*key)?.subscription)).collect();
         let frames = self.session.subscribe(&wanted);
+        self.intake.note(|wire| wire.subscribe(&wanted));
         self.post(frames, keys, context);
     }
 
     fn unsubscribe(&mut self, key: Key, context: &Context) {
         let Some(wanted) = self.intake.table.wanted(key) else { return };
-        let frames = self.session.unsubscribe(&[wanted.subscription]);
+        context.feed_metrics.resubscriptions.inc();
+        let unwanted = [wanted.subscription];
+        let frames = self.session.unsubscribe(&unwanted);
+        self.intake.note(|wire| wire.unsubscribe(&unwanted));
         if frames.is_empty() {
             self.intake.table.nothing_to_end(key);
         } else {
@@ -314,11 +416,43 @@ impl Connection {
         }
     }
 
-    async fn send_next(&mut self) -> Result<(), Ended> {
+    /// Sends the next frame, if the venue grants it now.
+    async fn send_next(&mut self, context: &Context) -> Result<(), Ended> {
+        let of_address = context.venue.facts().requests_count_as_connects.then_some(&context.connects);
+        let allowances = [self.requests.as_ref(), of_address];
+        if allowances.into_iter().flatten().any(|allowance| allowance.try_take(1).is_err()) {
+            return Ok(());
+        }
         match self.outbox.pop_front() {
             Some(frame) => self.send(Message::text(frame)).await,
             None => Ok(()),
         }
+    }
+
+    /// Asks a venue that answers with its time for it, and brings together what shows how its clock stands.
+    async fn measure_clock(&mut self, now: Arrival, context: &Context) -> Result<(), Ended> {
+        if now.at < self.ask_time_at {
+            return Ok(());
+        }
+        self.ask_time_at = now.at + ASK_TIME;
+        let (answer, least_latency) = self.intake.times();
+        let seconds = {
+            let mut offset = context.clock_offset.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some((arrival, venue_ns)) = answer.filter(|_| self.asked_time_ns > 0) {
+                offset.answered(arrival.at, self.asked_time_ns, arrival.receive_ns, venue_ns);
+            }
+            if let Some(least) = least_latency {
+                offset.latency(now.at, least);
+            }
+            offset.seconds(now.at)
+        };
+        context.feed_metrics.clock_offset.set(seconds);
+        self.asked_time_ns = 0;
+        if let Some(frame) = self.session.keepalive() {
+            self.asked_time_ns = context.clock.now_ns();
+            self.send(Message::text(frame)).await?;
+        }
+        Ok(())
     }
 
     async fn send(&mut self, message: Message) -> Result<(), Ended> {

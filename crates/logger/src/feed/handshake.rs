@@ -9,6 +9,7 @@ use tokio_tungstenite::{
 };
 
 use super::arrival::{Arrivals, Noted};
+use crate::{clock::Clock, rest::in_seconds};
 
 /// All three together.
 pub(crate) const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
@@ -33,17 +34,30 @@ pub(crate) enum NoConnection {
     },
 }
 
+impl NoConnection {
+    /// How long the venue wants no attempt from this address, if it says that it wants none; at least for a short time if
+    /// it does not say how long.
+    pub(crate) fn wants_silence(&self) -> Option<Duration> {
+        match self {
+            NoConnection::Refused { status: 418 | 429, pause } => Some(pause.unwrap_or_default()),
+            NoConnection::Refused { pause, .. } => *pause,
+            NoConnection::Late | NoConnection::Failed(_) => None,
+        }
+    }
+}
+
 /// Opens a connection.
 pub(crate) async fn connect(
     url: &str,
     connector: Option<Connector>,
     arrivals: Arc<Arrivals>,
+    clock: Clock,
 ) -> Result<Socket, NoConnection> {
     match tokio::time::timeout(HANDSHAKE_LIMIT, handshake(url, connector, arrivals)).await {
         Ok(Ok(socket)) => Ok(socket),
         Ok(Err(tungstenite::Error::Http(response))) => {
             let pause = response.headers().get(http::header::RETRY_AFTER);
-            let seconds = pause.and_then(|pause| pause.to_str().ok()?.trim().parse().ok());
+            let seconds = pause.and_then(|pause| in_seconds(pause.to_str().ok()?, clock).trim().parse().ok());
             Err(NoConnection::Refused { status: response.status().as_u16(), pause: seconds.map(Duration::from_secs) })
         }
         Ok(Err(error)) => Err(NoConnection::Failed(error.to_string())),

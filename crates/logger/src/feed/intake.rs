@@ -10,12 +10,15 @@ use super::{
     subscriptions::{Data, Effect, Key, Subscriptions},
 };
 use crate::{
+    capture::Wire,
     metrics::ErrorType,
-    received::{self, Batch, ConnectionId, Fact, LostWhy, Received, recorded},
+    received::{self, Batch, ConnectionId, Fact, LostWhy, Received, SymbolIndex, recorded},
 };
 
 /// Facts in a batch at most, give or take a frame.
 const BATCH: usize = 256;
+/// Bytes of captured frames in a batch at most, give or take a frame.
+const WIRE: usize = 256 << 10;
 
 /// One connection's side of the recorder.
 pub(crate) struct Intake {
@@ -33,10 +36,15 @@ pub(crate) struct Intake {
     /// What the connection has to do.
     todo: Vec<Effect>,
     notice: Option<Notice>,
+    /// The newest time that the venue told, and the least of receive minus event time of trades, ns.
+    server_time: Option<(Arrival, u64)>,
+    least_latency: Option<i64>,
+    /// What went over the connection, if raw data is captured.
+    wire: Option<Wire>,
 }
 
 impl Intake {
-    pub(crate) fn new(table: Subscriptions, id: ConnectionId, opened: Arrival) -> Intake {
+    pub(crate) fn new(table: Subscriptions, id: ConnectionId, opened: Arrival, wire: Option<Wire>) -> Intake {
         Intake {
             table,
             id,
@@ -47,11 +55,22 @@ impl Intake {
             refused: Vec::new(),
             todo: Vec::new(),
             notice: None,
+            server_time: None,
+            least_latency: None,
+            wire,
         }
     }
 
-    pub(crate) fn id(&self) -> ConnectionId {
-        self.id
+    /// A frame is about to be read.
+    pub(crate) fn frame_begins(&mut self, text: &str, arrival: Arrival) {
+        self.note(|wire| wire.frame(arrival.receive_ns, text));
+    }
+
+    /// Tells the capture, if there is one.
+    pub(crate) fn note(&mut self, note: impl FnOnce(&mut Wire)) {
+        if let Some(wire) = &mut self.wire {
+            note(wire);
+        }
     }
 
     /// One thing that a frame says.
@@ -61,6 +80,10 @@ impl Intake {
                 let data = self.table.data(trade.symbol, Recorded::Trades, arrival);
                 // A trade is one, whatever is known of its stream.
                 self.keep(data, true, event, arrival, context);
+                if !trade.snapshot && trade.event_ns > 0 {
+                    let latency = arrival.receive_ns.cast_signed().wrapping_sub(trade.event_ns.cast_signed());
+                    self.least_latency = Some(self.least_latency.map_or(latency, |least| least.min(latency)));
+                }
             }
             Event::Quote(quote) => {
                 let data = self.table.data(quote.symbol, Recorded::Quotes, arrival);
@@ -75,8 +98,9 @@ impl Intake {
                 self.keep(data, false, event, arrival, context);
             }
             Event::Renumbered { symbol } => {
-                if let Some(wanted) = self.table.key(symbol, Recorded::Quotes).and_then(|key| self.table.wanted(key)) {
-                    self.fact(wanted.symbol, arrival, Fact::Renumbered);
+                match self.table.key(symbol, Recorded::Quotes).and_then(|key| self.table.wanted(key)) {
+                    Some(wanted) => self.event_fact(wanted.symbol, arrival, Fact::Renumbered),
+                    None => self.note(Wire::left),
                 }
             }
             Event::Subscribed { symbol, stream } => {
@@ -105,7 +129,8 @@ impl Intake {
                     self.table.renew(key, LostWhy::Broken, arrival.at);
                 }
             }
-            Event::ServerTime(_) => {}
+            // Of several answers the first is that to the newest question.
+            Event::ServerTime(venue_ns) => _ = self.server_time.get_or_insert((arrival, *venue_ns)),
             Event::Notice(notice) => {
                 info!(?notice, "the venue says");
                 match notice {
@@ -139,10 +164,18 @@ impl Intake {
         self.settle(now, context);
     }
 
-    /// A stream is suspected to be dead.
-    pub(crate) fn suspect(&mut self, name: &str, stream: Recorded, now: Arrival, context: &Context) {
-        if let Some(key) = self.table.key(name, stream) {
-            self.table.renew(key, LostWhy::Dead, now.at);
+    /// A stream of a symbol is suspected to be dead.
+    pub(crate) fn suspect(
+        &mut self,
+        (symbol, name): (SymbolIndex, &str),
+        stream: Recorded,
+        now: Arrival,
+        context: &Context,
+    ) {
+        // Another venue may have a symbol of the same name.
+        let is_meant = |key: &Key| self.table.wanted(*key).is_some_and(|wanted| wanted.symbol == symbol);
+        if let Some(key) = self.table.key(name, stream).filter(is_meant) {
+            self.table.suspect(key, now.at);
             self.settle(now, context);
         }
     }
@@ -155,14 +188,17 @@ impl Intake {
             let stream = recorded(wanted.subscription.stream);
             let fact = Fact::Lost { stream, why: LostWhy::Disconnected, proven_ns: proven.receive_ns };
             self.facts.push(Received { symbol: wanted.symbol, receive_ns, fact });
+            self.note(Wire::own);
             context.status.carried(wanted.symbol, stream, false);
         }
+        self.note(Wire::closed);
         self.complete();
     }
 
     /// Whether so much came that it should be handed over.
     pub(crate) fn is_full(&self) -> bool {
-        self.facts.len() >= BATCH || !self.ready.is_empty()
+        let captured = self.wire.as_ref().map_or(0, Wire::bytes);
+        self.facts.len() >= BATCH || captured >= WIRE || !self.ready.is_empty()
     }
 
     /// All that came since the last time.
@@ -181,6 +217,11 @@ impl Intake {
         self.notice.take()
     }
 
+    /// What came since the last time: the venue's time, and the least of receive minus event time, ns.
+    pub(crate) fn times(&mut self) -> (Option<(Arrival, u64)>, Option<i64>) {
+        (self.server_time.take(), self.least_latency.take())
+    }
+
     fn keep(&mut self, data: Data, in_any_case: bool, event: &Event<'_>, arrival: Arrival, context: &Context) {
         if self.table.has_effects() {
             self.settle(arrival, context);
@@ -189,14 +230,14 @@ impl Intake {
         let symbol = match data {
             Data::Carried(symbol) => symbol,
             Data::Uncarried(symbol) if in_any_case => symbol,
-            Data::Uncarried(_) => return,
+            Data::Uncarried(_) => return self.note(Wire::left),
             Data::Unknown => {
                 // Heartbeats and the like of what is not wanted are no error.
                 if matches!(fact, Fact::Trade(_) | Fact::Quote(_)) {
                     context.metrics.error(ErrorType::UnknownSymbol);
                     debug!(name, "a message of a symbol that was not asked for");
                 }
-                return;
+                return self.note(Wire::left);
             }
         };
         if matches!(fact, Fact::Trade(_) | Fact::Quote(_))
@@ -207,10 +248,18 @@ impl Intake {
         if inexact > 0 {
             context.metrics.inexact.add(inexact);
         }
-        self.fact(symbol, arrival, fact);
+        self.event_fact(symbol, arrival, fact);
     }
 
-    fn fact(&mut self, symbol: received::SymbolIndex, arrival: Arrival, fact: Fact) {
+    /// What the frame's newest event says.
+    fn event_fact(&mut self, symbol: SymbolIndex, arrival: Arrival, fact: Fact) {
+        self.note(Wire::kept);
+        self.facts.push(Received { symbol, receive_ns: arrival.receive_ns, fact });
+    }
+
+    /// What the feed says itself.
+    fn fact(&mut self, symbol: SymbolIndex, arrival: Arrival, fact: Fact) {
+        self.note(Wire::own);
         self.facts.push(Received { symbol, receive_ns: arrival.receive_ns, fact });
     }
 
@@ -229,9 +278,12 @@ impl Intake {
     }
 
     fn complete(&mut self) {
-        if !self.facts.is_empty() {
-            let facts = std::mem::take(&mut self.facts);
-            self.ready.push(Batch { sequence: self.sequence, ..Batch::new(self.id, facts) });
+        let wire = self.wire.as_mut().filter(|wire| !wire.is_empty()).map(|wire| Box::new(std::mem::take(wire)));
+        if !self.facts.is_empty() || wire.is_some() {
+            // The next one is likely as long.
+            let next = Vec::with_capacity(self.facts.len());
+            let facts = std::mem::replace(&mut self.facts, next);
+            self.ready.push(Batch { sequence: self.sequence, wire, ..Batch::new(self.id, facts) });
         }
     }
 

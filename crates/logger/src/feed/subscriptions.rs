@@ -240,6 +240,11 @@ impl Subscriptions {
             && self.entries().any(|(_, entry)| is_live(entry))
     }
 
+    /// Whether the venue said that maintenance began, and not that it is over.
+    pub(crate) fn in_maintenance(&self) -> bool {
+        self.in_maintenance
+    }
+
     /// What is carried now.
     pub(crate) fn live(&self) -> impl Iterator<Item = Key> {
         self.entries().filter(|(_, entry)| matches!(entry.state, State::Live { .. })).map(|(key, _)| key)
@@ -394,6 +399,16 @@ impl Subscriptions {
         }
     }
 
+    /// It is suspected to be dead: it begins anew, unless it did so just now.
+    pub(crate) fn suspect(&mut self, key: Key, now: Instant) {
+        let state = self.entry(key).map(|entry| entry.state);
+        if let Some(State::Live { since }) = state
+            && now.saturating_duration_since(since) >= PROVEN_AFTER
+        {
+            self.renew(key, LostWhy::Dead, now);
+        }
+    }
+
     /// Frames of the connection are missing: each stream lost something. Those with a kept book begin anew, the others go on.
     pub(crate) fn frames_missing(&mut self, proven_ns: u64, now: Instant) {
         for key in self.live().collect::<Vec<_>>() {
@@ -521,3 +536,6 @@ impl Subscriptions {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -138,7 +138,6 @@ impl Quotes {
 
     /// The venue numbers quotes anew on this connection.
     pub(crate) fn renumbered(&mut self, connection: ConnectionId) {
-        self.carriers.heard(connection, Carrier::default);
         if let Some(carrier) = self.carriers.get(connection) {
             carrier.numbering += 1;
             carrier.last = None;
@@ -160,19 +159,15 @@ impl Quotes {
         context: &mut Context<'_>,
     ) -> Verdict {
         let numbering = self.numbering;
-        self.carriers.heard(connection, || Carrier { last: None, numbering });
-        let is_primary = self.carriers.primary().is_none_or(|(id, _)| *id == connection);
-        let carrier = self.carriers.get(connection);
-        let (before, of_now) = carrier.as_ref().map_or((None, true), |carrier| {
-            (carrier.last.map(|(last, _)| last.update_id), carrier.numbering == numbering)
-        });
-        if let Some(carrier) = carrier {
-            if quote.update_id != 0 && before.is_some_and(|before| quote.update_id <= before) {
-                context.venue.error(ErrorType::StaleQuote);
-                return Verdict::None;
-            }
-            carrier.last = Some((*quote, receive_ns));
+        let is_primary = self.carriers.primary().is_some_and(|(id, _)| *id == connection);
+        // The last quotes of a connection that does not carry the stream any more prove nothing.
+        let Some(carrier) = self.carriers.get(connection) else { return Verdict::None };
+        let of_now = carrier.numbering == numbering;
+        if quote.update_id != 0 && carrier.last.is_some_and(|(last, _)| quote.update_id <= last.update_id) {
+            context.venue.error(ErrorType::StaleQuote);
+            return Verdict::None;
         }
+        carrier.last = Some((*quote, receive_ns));
         let counts = match self.current {
             Some(current) if quote.update_id != 0 => of_now && quote.update_id > current.update_id,
             _ => is_primary || quote.update_id != 0 && of_now,

@@ -62,6 +62,7 @@ impl Bench {
             let ids = TradeIds::resume(ids[0], Some(*last), []);
             bench.with(|market, context| market.trades.resume_ids(ids, Vec::new(), NOW - S, context));
         }
+        bench.live(A);
         bench
     }
 
@@ -109,8 +110,12 @@ impl Bench {
         for stream in [Stream::Trades, Stream::Quotes] {
             self.lost(A, stream);
         }
+        self.live(A);
+    }
+
+    fn live(&mut self, connection: ConnectionId) {
         for stream in [Stream::Trades, Stream::Quotes] {
-            self.fact(A, Fact::Live(stream));
+            self.fact(connection, Fact::Live(stream));
         }
     }
 

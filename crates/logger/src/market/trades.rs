@@ -128,17 +128,7 @@ impl Trades {
     }
 
     /// Takes a live trade in; [`Trades::record`] is to follow unless it is known.
-    pub(crate) fn observe(
-        &mut self,
-        connection: ConnectionId,
-        trade: &TradeFact,
-        receive_ns: u64,
-        context: &mut Context<'_>,
-    ) -> Verdict {
-        let is_back = self.carriers.is_empty();
-        if self.carriers.heard(connection, Counted::default) && is_back {
-            self.is_back(receive_ns, context);
-        }
+    pub(crate) fn observe(&mut self, trade: &TradeFact, receive_ns: u64, context: &mut Context<'_>) -> Verdict {
         match &mut self.known {
             Known::ById(known) => known.observe(trade, receive_ns, &mut self.hold, context),
             Known::ByTime(known) => {

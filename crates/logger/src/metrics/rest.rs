@@ -109,6 +109,12 @@ impl RestMetrics {
         }
     }
 
+    /// How many requests came to that.
+    #[cfg(test)]
+    pub(crate) fn requests(&self, outcome: Outcome) -> u64 {
+        self.requests[outcome as usize].get()
+    }
+
     pub(crate) fn question(&self, end: FillEnd) {
         let [answered, failed, unsupported] = &self.questions;
         match end {

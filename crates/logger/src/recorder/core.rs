@@ -8,7 +8,7 @@ use std::{
 };
 
 use column_store::{
-    Gap, GapState, MdRow, Proof, Reader, SeriesHandle, SeriesId, Store, StoreError, Stream, Table, TimeRule, TradeRow,
+    GapState, MdRow, Proof, Reader, SeriesHandle, SeriesId, Store, StoreError, Stream, Table, TimeRule, TradeRow,
 };
 use exchange_protocol::IdRule;
 use tracing::error;
@@ -138,13 +138,19 @@ impl Core {
         // 0 is an unknown id.
         ids.retain(|id| *id != 0);
         let trades = Stored { reader: &self.reader, series: &recorded.trades_id };
-        let gaps = trades.gaps(Stream::Trades, now_ns.max(last_trade_ns))?;
-        let unfilled = |gaps: Vec<Gap>| gaps.into_iter().filter(|gap| gap.state != GapState::Filled).collect();
+        let mut gaps = trades.gaps(Stream::Trades, now_ns.max(last_trade_ns))?;
         if symbol.venue.facts().trade_ids == IdRule::Contiguous {
-            let resumed = trades.trade_ids(&ids, &gaps, last_trade_ns, symbol.aggregates)?;
+            let resumed = trades.trade_ids(&ids, &mut gaps, last_trade_ns, symbol.aggregates)?;
             if let Some(resumed) = resumed {
+                // A lost one below what is known can be told from a filled one by nobody.
+                let floor = resumed.floor();
+                gaps.retain(|gap| match gap.state {
+                    GapState::Open => true,
+                    GapState::Lost => gap.from_id.is_some_and(|from| from >= floor),
+                    GapState::Filled => false,
+                });
                 self.with(index, now_ns, |market, context| {
-                    market.trades.resume_ids(resumed, unfilled(gaps), last_trade_ns, context);
+                    market.trades.resume_ids(resumed, gaps, last_trade_ns, context);
                 });
             }
         } else {
@@ -327,7 +333,15 @@ impl Core {
         }
     }
 
-    /// Begins to make what is flushed durable.
+    /// Makes what is flushed durable.
+    ///
+    /// # Errors
+    /// As [`Store::sync`].
+    pub(crate) fn sync(&mut self) -> Result<(), StoreError> {
+        self.store.sync()
+    }
+
+    /// Begins to make what is flushed durable, while recording goes on.
     ///
     /// # Errors
     /// As [`Store::begin_sync`].
@@ -335,7 +349,7 @@ impl Core {
         self.store.begin_sync()
     }
 
-    /// How that went, once it is over.
+    /// How that went; none while it is under way.
     pub(crate) fn end_sync(&mut self) -> Option<Result<(), StoreError>> {
         self.store.end_sync()
     }

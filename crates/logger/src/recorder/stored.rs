@@ -13,7 +13,9 @@ use crate::{
 const REACH_NS: u64 = 32 * DAY_NS;
 const DAY_NS: u64 = 86_400 * 1_000_000_000;
 /// Gaps of a series that are taken up.
-const GAPS: usize = 1_024;
+const GAPS: usize = 10_000;
+/// Gaps that are looked at where these do not explain what is missing.
+const OLD_GAPS: usize = 100_000;
 /// Ranges of coverage that are looked at.
 const RANGES: usize = 100_000;
 /// Ranges of ids kept while files are looked through; a venue that keeps to its rule needs few.
@@ -75,50 +77,92 @@ impl Stored<'_> {
     }
 
     /// What is known of contiguous ids, from the last ids of the files, the coverage and the record of gaps; `None` if there
-    /// is nothing. `aggregates`: a row may stand for several ids, so only the record tells what is missing.
+    /// is nothing. `gaps` gets older ones that explain what is missing. `aggregates`: a row may stand for several ids, so only
+    /// the record tells what is missing.
     pub(super) fn trade_ids(
         &self,
         last_ids: &[u64],
-        gaps: &[Gap],
+        gaps: &mut Vec<Gap>,
         last_ns: u64,
         aggregates: bool,
     ) -> Result<Option<TradeIds>, StoreError> {
         let mut seen = IdRanges::default();
         last_ids.iter().for_each(|id| seen.insert(*id, *id));
-        let covered = self.coverage(last_ns)?;
-        for range in covered.iter().filter(|range| range.by == Proof::Id) {
+        for range in self.coverage(last_ns)?.iter().filter(|range| range.by == Proof::Id) {
             seen.insert(range.from, range.to);
         }
-        let of_ids = |gap: &Gap| Some((gap.from_id?, gap.to_id?));
-        let missing: Vec<Ids> = gaps.iter().filter(|gap| gap.state != GapState::Filled).filter_map(of_ids).collect();
-        // Rows of fills stand behind newer ones, so after gaps the last rows tell too little.
-        let since_ns = gaps.iter().filter(|gap| gap.from_id.is_some()).map(|gap| gap.from_ns).min();
-        if !aggregates && (since_ns.is_some() || seen.holes().next().is_some()) {
-            let since_ns = since_ns.unwrap_or(last_ns).min(last_ns.saturating_sub(DAY_NS));
-            let mut rows = seen.clone();
+        let mut recorded = Recorded::of(gaps);
+        // Live rows stand in their order. Rows of fills stand behind newer ones: they say nothing of what lies between.
+        let floor = last_ids.iter().copied().filter(|id| !recorded.all.contains(*id)).min();
+        let has_fills = last_ids.iter().any(|id| recorded.all.contains(*id));
+        recorded.filled.iter().for_each(|(from, to)| seen.insert(*from, *to));
+        let unexplained = |seen: &IdRanges, recorded: &Recorded| {
+            let mut known = seen.clone();
+            recorded.all.iter().for_each(|(from, to)| known.insert(from, to));
+            known.holes().any(|(from, _)| floor.is_some_and(|floor| from >= floor))
+        };
+        if !aggregates && (recorded.open_ns.is_some() || has_fills || unexplained(&seen, &recorded)) {
+            let since_ns = recorded.open_ns.unwrap_or(last_ns).min(last_ns.saturating_sub(DAY_NS));
             self.ids_since(since_ns, |id| {
                 if id != 0 {
-                    rows.insert(id, id);
+                    seen.insert(id, id);
                 }
-                rows.len() < ID_RANGES
+                seen.len() < ID_RANGES
             })?;
-            seen = rows;
+            if seen.len() >= ID_RANGES {
+                // These ids are not contiguous at all: they tell nothing.
+                return Ok(None);
+            }
+            if unexplained(&seen, &recorded) {
+                *gaps = self.reader.gaps(self.series, 0, u64::MAX, OLD_GAPS)?.gaps;
+                recorded = Recorded::of(gaps);
+                recorded.filled.iter().for_each(|(from, to)| seen.insert(*from, *to));
+            }
         }
         let mut known = seen.clone();
-        missing.iter().for_each(|(from, to)| known.insert(*from, *to));
+        recorded.unfilled.iter().for_each(|(from, to)| known.insert(*from, *to));
         while known.pop_outlier(OUTLIERS, BELIEVED_JUMP).is_some() {}
-        let (Some(floor), Some(last)) = (known.first(), known.last()) else { return Ok(None) };
-        let holes: Vec<Ids> = if aggregates {
-            // Between two rows nothing is missing but what the record says.
-            missing
+        let Some(last) = known.last() else { return Ok(None) };
+        let floor = floor.unwrap_or(last).min(last);
+        let missing: Vec<Ids> = if aggregates {
+            recorded.unfilled.iter().flat_map(|(from, to)| seen.missing_within(*from, *to)).collect()
         } else {
-            let mut bounded = seen;
-            // So that what is missing at either end is a hole too.
-            bounded.insert(last.saturating_add(1), last.saturating_add(1));
-            bounded.insert(floor.saturating_sub(1), floor.saturating_sub(1));
-            bounded.holes().filter(|(from, _)| *from <= last).collect()
+            let below = recorded.open.iter().filter(|(from, _)| *from < floor);
+            let below = below.flat_map(|(from, to)| seen.missing_within(*from, (*to).min(floor - 1)));
+            below.chain(seen.missing_within(floor, last)).collect()
         };
-        Ok(Some(TradeIds::resume(floor, Some(last), holes)))
+        Ok(Some(TradeIds::resume(floor, Some(last), missing)))
+    }
+}
+
+/// The ids that the record of gaps names.
+#[derive(Default)]
+struct Recorded {
+    all: IdRanges,
+    filled: Vec<Ids>,
+    unfilled: Vec<Ids>,
+    open: Vec<Ids>,
+    /// When the oldest open one begins, ns.
+    open_ns: Option<u64>,
+}
+
+impl Recorded {
+    fn of(gaps: &[Gap]) -> Recorded {
+        let mut recorded = Recorded::default();
+        for gap in gaps {
+            let Some((from, to)) = gap.from_id.zip(gap.to_id) else { continue };
+            recorded.all.insert(from, to);
+            if gap.state == GapState::Filled {
+                recorded.filled.push((from, to));
+                continue;
+            }
+            recorded.unfilled.push((from, to));
+            if gap.state == GapState::Open {
+                recorded.open.push((from, to));
+                recorded.open_ns = Some(recorded.open_ns.unwrap_or(u64::MAX).min(gap.from_ns));
+            }
+        }
+        recorded
     }
 }
 

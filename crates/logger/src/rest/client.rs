@@ -127,7 +127,7 @@ impl Client {
 }
 
 /// `Retry-After` in seconds; what it may also be is a date.
-fn in_seconds(retry_after: &str, clock: Clock) -> String {
+pub(crate) fn in_seconds(retry_after: &str, clock: Clock) -> String {
     let now = UNIX_EPOCH + Duration::from_nanos(clock.now_ns());
     httpdate::parse_http_date(retry_after.trim()).map_or_else(
         |_| retry_after.to_owned(),

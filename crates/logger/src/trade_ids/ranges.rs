@@ -28,8 +28,25 @@ impl IdRanges {
         self.ranges.len()
     }
 
-    pub(crate) fn first(&self) -> Option<u64> {
-        self.ranges.first_key_value().map(|(from, _)| *from)
+    pub(crate) fn contains(&self, id: u64) -> bool {
+        self.ranges.range(..=id).next_back().is_some_and(|(_, to)| *to >= id)
+    }
+
+    /// The ids of a range that are not in the set.
+    pub(crate) fn missing_within(&self, from: u64, to: u64) -> Vec<Ids> {
+        let mut missing = Vec::new();
+        let mut next = from;
+        let reaching_in = self.ranges.range(..from).next_back();
+        for (first, last) in reaching_in.into_iter().chain(self.ranges.range(from..=to.max(from))) {
+            if *first > next {
+                missing.push((next, first - 1));
+            }
+            next = next.max(last.saturating_add(1));
+        }
+        if next <= to {
+            missing.push((next, to));
+        }
+        missing
     }
 
     pub(crate) fn last(&self) -> Option<u64> {
@@ -46,6 +63,10 @@ impl IdRanges {
             self.ranges.remove(&outlier.0);
             outlier
         })
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = Ids> {
+        self.ranges.iter().map(|(from, to)| (*from, *to))
     }
 
     /// What lies between the ranges.

@@ -29,7 +29,11 @@ fn wrong_configurations_are_named() {
     refused(&[], "flush_interval: 1ms\n", &["flush_interval: 1ms is not between 10ms and 1m"]);
     refused(&[], "queue_capacity: many\n", &["queue_capacity", "line 1"]);
     refused(&[], "large_trade: -1\n", &["large_trade: must be a positive number"]);
-    refused(&[], "exchanges:\n  mtgox: {}\n", &["exchanges: `mtgox` is not an exchange; known are binance, coinbase"]);
+    refused(
+        &[],
+        "exchanges:\n  mtgox: {}\n",
+        &["exchanges: `mtgox` is not an exchange; known are binance, bitfinex, coinbase"],
+    );
     refused(&[], "exchanges:\n  coinbase:\n    symbols: []\n", &["exchanges.coinbase.symbols: is empty"]);
     refused(&[], "exchanges:\n  coinbase:\n    symbols: [A-B, A-B]\n", &["`A-B` stands there twice"]);
     refused(&[], "exchanges:\n  coinbase:\n    symbols: ['../../etc']\n", &["exchanges.coinbase.symbols", "dot"]);
@@ -47,6 +51,12 @@ fn wrong_configurations_are_named() {
         let config = format!("exchanges:\n  coinbase:\n    ws_url: {url}\n");
         refused(&[], &config, &["exchanges.coinbase.ws_url", "ws://HOST:PORT"]);
     }
+    for url in ["https://x/api", "ftp://x", "http://user:secret@x", "x"] {
+        let config = format!("exchanges:\n  coinbase:\n    rest_url: {url}\n");
+        refused(&[], &config, &["exchanges.coinbase.rest_url", "https://HOST:PORT"]);
+    }
+    refused(&[], "exchanges:\n  coinbase:\n    exclude: ['']\n", &["exchanges.coinbase.exclude", "empty"]);
+    refused(&[], "listing_refresh: 1ms\n", &["listing_refresh: 1ms is not between 1s and 7days"]);
     refused(&[], "exchanges:\n  binance:\n    symbols: [btcusdt]\n", &["`btcusdt` must be `BTCUSDT`"]);
     refused(&[], "exchanges:\n  binance:\n    ca_file: /nowhere.pem\n", &["exchanges.binance.ca_file", "/nowhere.pem"]);
     refused(&[], "queue_capacity: 4611686018427387904\n", &["queue_capacity", "more than 10000000"]);

@@ -2,7 +2,7 @@
 
 use super::*;
 
-const COMMANDS: [&str; 5] = ["run", "check-config", "verify", "migrate", "completions"];
+const COMMANDS: [&str; 8] = ["run", "check-config", "test", "symbols", "verify", "migrate", "replay", "completions"];
 
 #[test]
 fn every_command_explains_itself_with_examples() {

@@ -3,8 +3,11 @@
 
 mod configuration;
 mod data;
+mod exchange;
 mod help;
 mod migrate;
+mod replay;
+mod symbols;
 mod verify;
 
 use std::{

@@ -31,6 +31,10 @@ fn a_whole_directory_gets_its_certificate() {
          0 missing, 0 gaps of unknown size, 0 damaged: 7 rows in 3 days (1 sealed) of 2 series, 1 of them proven by ids\n"
     );
     assert_eq!(ran.stderr, "");
+    // The page for users shows it.
+    let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/logger.md")).unwrap();
+    let shown: String = ran.stdout.lines().map(|line| format!("    {line}\n")).collect();
+    assert!(page.contains(&shown), "docs/logger.md does not show\n{shown}");
 }
 
 #[test]

@@ -55,32 +55,41 @@ impl GuardMetrics {
     ///
     /// They were added before.
     pub fn register(registry: &mut Registry) -> Result<Self, RegisterError> {
+        Self::register_as(registry, "metrics_server")
+    }
+
+    /// [`register`](Self::register) with another prefix than `metrics_server`, for a second set in the same registry.
+    ///
+    /// # Errors
+    ///
+    /// As its.
+    pub fn register_as(registry: &mut Registry, prefix: &str) -> Result<Self, RegisterError> {
         let help = "Requests refused for want of valid credentials, by reason";
-        let failures = registry.counter("metrics_server_auth_failures", help).labels(["reason"]).register()?;
+        let failures = registry.counter(&format!("{prefix}_auth_failures"), help).labels(["reason"]).register()?;
         let help = "Passwords compared by hashing, by verdict; known ones need no hashing";
-        let hashes = registry.counter("metrics_server_auth_hashes", help).labels(["verdict"]).register()?;
+        let hashes = registry.counter(&format!("{prefix}_auth_hashes"), help).labels(["verdict"]).register()?;
         let help = "Processor time spent hashing passwords";
-        let hash_seconds = registry.float_counter("metrics_server_auth_hash_seconds", help).register()?;
+        let hash_seconds = registry.float_counter(&format!("{prefix}_auth_hash_seconds"), help).register()?;
         let help = "Entries given up because a table of authentication was full";
-        let forgotten = registry.counter("metrics_server_auth_forgotten", help).register()?;
+        let forgotten = registry.counter(&format!("{prefix}_auth_forgotten"), help).register()?;
         let help = "Requests answered 429 because of rate_limit";
-        let rate_limited = registry.counter("metrics_server_rate_limited", help).register()?;
+        let rate_limited = registry.counter(&format!("{prefix}_rate_limited"), help).register()?;
         let mut gauge = |name, help| registry.int_gauge(name, help).register();
         Ok(Self {
             // All series from the start, so that a rate is known when the first failure comes.
             failures: REASONS.map(|reason| failures.handle([reason])),
             hashes: VERDICTS.map(|verdict| hashes.handle([verdict])),
             hash_seconds,
-            queue_depth: gauge("metrics_server_auth_queue_depth", "Passwords that wait to be hashed")?,
+            queue_depth: gauge(&format!("{prefix}_auth_queue_depth"), "Passwords that wait to be hashed")?,
             pinned: gauge(
-                "metrics_server_auth_pinned_credentials",
+                &format!("{prefix}_auth_pinned_credentials"),
                 "Users whose right password is known without hashing",
             )?,
             rejected: gauge(
-                "metrics_server_auth_rejected_credentials",
+                &format!("{prefix}_auth_rejected_credentials"),
                 "Wrong passwords that are known without hashing",
             )?,
-            peers: gauge("metrics_server_auth_failing_peers", "Peers whose failed attempts are remembered")?,
+            peers: gauge(&format!("{prefix}_auth_failing_peers"), "Peers whose failed attempts are remembered")?,
             forgotten,
             rate_limited,
         })

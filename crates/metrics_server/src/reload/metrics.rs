@@ -20,16 +20,25 @@ impl ReloadMetrics {
     ///
     /// They were added before.
     pub fn register(registry: &mut Registry) -> Result<Self, RegisterError> {
+        Self::register_as(registry, "metrics_server")
+    }
+
+    /// [`register`](Self::register) with another prefix than `metrics_server`, for a second one in the same registry.
+    ///
+    /// # Errors
+    ///
+    /// As its.
+    pub fn register_as(registry: &mut Registry, prefix: &str) -> Result<Self, RegisterError> {
         let help = "Changes of the security configuration by result; a failure that stays the same counts once";
-        let reloads = registry.counter("metrics_server_config_reloads", help).labels(["result"]).register()?;
+        let reloads = registry.counter(&format!("{prefix}_config_reloads"), help).labels(["result"]).register()?;
         let help =
             "1 if what is written down about the security of this endpoint is in force, 0 if an earlier version is";
-        let is_successful = registry.gauge("metrics_server_config_last_reload_successful", help).register()?;
+        let is_successful = registry.gauge(&format!("{prefix}_config_last_reload_successful"), help).register()?;
         let help = "When the security configuration in force was loaded";
-        let name = "metrics_server_config_last_reload_success_timestamp_seconds";
+        let name = format!("{prefix}_config_last_reload_success_timestamp_seconds");
         Ok(Self {
             is_successful,
-            succeeded_at: registry.gauge(name, help).register()?,
+            succeeded_at: registry.gauge(&name, help).register()?,
             successes: reloads.handle(["success"]),
             failures: reloads.handle(["failure"]),
         })

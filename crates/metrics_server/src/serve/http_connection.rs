@@ -61,15 +61,13 @@ const HTTP2_SEND_BYTES_MIN: usize = 1024;
 
 /// HTTP/2. What it does against floods of resets and of empty frames by itself stays as it is.
 pub(super) fn http2(limits: &Limits) -> http2::Builder<TokioExecutor> {
-    // The limit is one for each stream there; all of them together are to hold what one connection may.
-    let of_a_stream = limits.connection_buffer_bytes / limits.http2_streams.max(1) as usize;
     let mut http = http2::Builder::new(TokioExecutor::new());
     http.timer(TokioTimer::new())
         .max_concurrent_streams(limits.http2_streams)
         .max_header_list_size(HTTP2_HEADERS_BYTES_MAX)
         .initial_stream_window_size(HTTP2_WINDOW_BYTES)
         .initial_connection_window_size(HTTP2_CONNECTION_WINDOW_BYTES)
-        .max_send_buf_size(of_a_stream.clamp(HTTP2_SEND_BYTES_MIN, u32::MAX as usize));
+        .max_send_buf_size(limits.http2_send_bytes.clamp(HTTP2_SEND_BYTES_MIN, u32::MAX as usize));
     http
 }
 

@@ -42,17 +42,36 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "DIRECTORY")]
     pub(super) data_path: Option<OsString>,
 
-    /// Whether to speak TLS: not in this version yet; false serves plain HTTP without a warning [env: USE_TLS]
+    /// Where the data API listens: HOST:PORT, unix:PATH, or systemd; repeatable; replaces address and port
+    /// [env: DATA_LISTEN, separated by spaces]
+    #[arg(long, value_name = "ADDRESS")]
+    pub(super) data_listen: Vec<OsString>,
+
+    /// Whether to speak TLS; false serves plain HTTP without a warning [env: USE_TLS] [default: if there is a certificate]
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub(super) use_tls: Option<OsString>,
 
-    /// TLS certificate chain, PEM: not in this version yet [env: SSL_CERT_PATH]
+    /// TLS certificate chain, PEM; read again when it changes [env: SSL_CERT_PATH]
     #[arg(long, value_name = "FILE")]
     pub(super) ssl_cert_path: Option<OsString>,
 
-    /// TLS private key, PEM: not in this version yet [env: SSL_PRIVATE_FILE]
+    /// TLS private key, PEM: PKCS#8, PKCS#1 or SEC1 [env: SSL_PRIVATE_FILE]
     #[arg(long, value_name = "FILE")]
     pub(super) ssl_private_file: Option<OsString>,
+
+    /// Speak TLS with a certificate for localhost that is made at each start; for development
+    #[arg(long)]
+    pub(super) tls_self_signed: bool,
+
+    /// Sites whose pages may read the answers, such as https://charts.example; repeatable [default: all]
+    /// [env: CORS_ORIGINS, separated by spaces]
+    #[arg(long, value_name = "ORIGIN")]
+    pub(super) cors_origin: Vec<OsString>,
+
+    /// File of bearer tokens, one a line; without one of them nobody gets data; read again when it changes
+    /// [env: BEARER_TOKENS_FILE]
+    #[arg(long, value_name = "FILE")]
+    pub(super) bearer_tokens_file: Option<OsString>,
 
     /// UTC days that one request may touch [default: 366]
     #[arg(long, value_name = "N")]

@@ -27,6 +27,27 @@ impl Told {
         })
     }
 
+    /// All of a repeatable flag if it was given, else the parts of the variable between spaces.
+    pub(super) fn all_by(
+        flags: Vec<OsString>,
+        flag_name: &'static str,
+        variable: &'static str,
+        environment: &dyn Fn(&str) -> Option<OsString>,
+    ) -> Vec<Told> {
+        if !flags.is_empty() {
+            return flags.into_iter().map(|value| Told { by: flag_name, value }).collect();
+        }
+        let value = environment(variable).unwrap_or_default();
+        match value.to_str() {
+            Some(text) => {
+                let parts = text.split_ascii_whitespace();
+                parts.map(|part| Told { by: variable, value: part.into() }).collect()
+            }
+            // Refused where it is read.
+            None => vec![Told { by: variable, value }],
+        }
+    }
+
     pub(super) fn parse<T>(&self, parse: impl Fn(&str) -> Result<T, String>) -> Result<T, ConfigError> {
         let text = self.value.to_str().ok_or_else(|| format!("{:?} is not valid UTF-8", self.value));
         text.and_then(parse).map_err(|reason| ConfigError::Value { by: self.by, reason })

@@ -31,7 +31,7 @@ use crate::{
     etag,
     metrics::Metrics,
     plan::{Plan, PlanError},
-    query::DataQuery,
+    query::{DataQuery, is_beyond_plain},
 };
 
 /// Bytes that are read at once: heads are far smaller, and pipelines rare.
@@ -202,7 +202,9 @@ impl Connection {
         let mut next = Step::Read;
         while !rest.is_empty() && output.len() < OUTPUT_BYTES {
             let (request, length) = match head(rest) {
-                Head::Data(request, length) if !request.has_origin || self.shared.is_for_all_origins => {
+                Head::Data(request, length)
+                    if (!request.has_origin || self.shared.is_for_all_origins) && !is_beyond_plain(request.query) =>
+                {
                     (request, length)
                 }
                 Head::Incomplete => break,
@@ -245,7 +247,7 @@ impl Connection {
     fn answer_from_memory(&self, request: &DataRequest<'_>, output: &mut Vec<u8>, date: &mut Date) -> Option<Waiting> {
         let answers = &self.shared.answers;
         let under_way = UnderWay::new(self.shared.endpoint.as_ref(), request.is_head);
-        let style = Style { cors: self.shared.cors, closes: request.closes, date };
+        let style = &mut Style { cors: self.shared.cors, closes: request.closes, date };
         let waiting = |under_way, work| {
             let if_none_match = request.if_none_match.map(<[u8]>::to_vec);
             let (is_head, closes) = (request.is_head, request.closes);
@@ -280,13 +282,12 @@ impl Connection {
             output.truncate(begin);
             return waiting(under_way, Work::Plan(query));
         }
-        answers.from_memory_counted();
+        answers.answered_from_memory();
         match answers.settled(&query, rendered, under_way.start) {
             Ok(plan) if is_whole => self.answered(&plan, is_unchanged, has_body, under_way),
             Ok(plan) => return waiting(under_way, Work::Send(plan)),
             Err(error) => {
                 output.truncate(begin);
-                let style = Style { cors: self.shared.cors, closes: request.closes, date };
                 self.failed(&error, request.is_head, under_way, output, style);
             }
         }
@@ -300,7 +301,7 @@ impl Connection {
         is_head: bool,
         mut under_way: UnderWay,
         output: &mut Vec<u8>,
-        style: Style<'_>,
+        style: &mut Style<'_>,
     ) {
         let failure = self.shared.answers.failure(error);
         rendered::failure(output, &failure, is_head, style);
@@ -326,7 +327,7 @@ impl Connection {
                 // What is ready must not wait for a disk.
                 self.sending().bytes(&output, false).await?;
                 output.clear();
-                answers.from_disk(query, !is_head, under_way.start).await
+                answers.plan_on_disk(query, !is_head, under_way.start).await
             }
         };
         let (plan, whole) = match planned {
@@ -385,9 +386,9 @@ impl Connection {
         self.socket.push()
     }
 
-    fn render(&self, closes: bool, render: impl FnOnce(Style<'_>)) {
+    fn render(&self, closes: bool, render: impl FnOnce(&mut Style<'_>)) {
         let cors = self.shared.cors;
-        SCRATCH.with_borrow_mut(|scratch| render(Style { cors, closes, date: &mut scratch.date }));
+        SCRATCH.with_borrow_mut(|scratch| render(&mut Style { cors, closes, date: &mut scratch.date }));
     }
 }
 

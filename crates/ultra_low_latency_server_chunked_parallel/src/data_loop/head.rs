@@ -1,6 +1,6 @@
 //! The heads of requests that the data loop answers itself, told from all others.
 
-use crate::api::DATA_PATH;
+use crate::metrics::DATA_PATH;
 
 /// Header lines that are looked at; a request with more is for the general implementation.
 const HEADERS: usize = 64;
@@ -130,5 +130,159 @@ fn accepts_octets(value: &[u8]) -> bool {
     match (ranges.next(), ranges.next()) {
         (Some(only), None) => matches!(only, b"" | b"*/*" | b"application/octet-stream"),
         _ => false,
+    }
+}
+
+#[cfg(test)]
+#[path = "../../fuzz/src/entry.rs"]
+mod entry;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TARGET: &str = "/api/data?symbol=A&type=MD&start=0&end=1&columns=time";
+
+    /// A request with these lines after the first.
+    fn request(lines: &str) -> Vec<u8> {
+        format!("GET {TARGET} HTTP/1.1\r\n{lines}\r\n").into_bytes()
+    }
+
+    fn is_fast(bytes: &[u8]) -> bool {
+        matches!(head(bytes), Head::Data(..))
+    }
+
+    #[test]
+    fn plain_requests_are_taken() {
+        let browser = "Host: a\r\nConnection: keep-alive\r\nUser-Agent: x\r\nAccept: */*\r\nAccept-Encoding: gzip, br\r\n\
+                       Referer: http://a/\r\nAccept-Language: en\r\n";
+        for lines in ["Host: a\r\n", "host:a\r\n", browser, "Accept: application/octet-stream\r\nHost: a\r\n"] {
+            let bytes = request(lines);
+            let Head::Data(data, length) = head(&bytes) else { panic!("{lines}") };
+            assert_eq!((data.is_head, data.query, length), (false, &TARGET[10..], bytes.len()));
+            assert!(!data.closes && !data.has_origin && data.if_none_match.is_none());
+        }
+        let bytes =
+            b"HEAD /api/data? HTTP/1.1\r\nHost: a\r\nConnection: Close\r\nOrigin: b\r\nIf-None-Match: \"c\"\r\n\r\nGET";
+        let Head::Data(data, length) = head(bytes) else { panic!() };
+        assert!(data.is_head && data.closes && data.has_origin);
+        assert_eq!((data.query, data.if_none_match, length), ("", Some(&b"\"c\""[..]), bytes.len() - 3));
+    }
+
+    #[test]
+    fn every_beginning_is_incomplete() {
+        for whole in [
+            request("Host: a\r\nX: y\r\n"),
+            HTTP2_PREFACE.to_vec(),
+            b"HEAD /api/data?x HTTP/1.1\r\nHost: a\r\n\r\n".to_vec(),
+        ] {
+            for length in 1..whole.len() {
+                assert_eq!(head(&whole[..length]), Head::Incomplete, "{}", String::from_utf8_lossy(&whole[..length]));
+            }
+        }
+        assert_eq!(head(HTTP2_PREFACE), Head::Http2);
+    }
+
+    #[test]
+    fn whatever_is_odd_is_not_taken() {
+        let odd = [
+            "",
+            "Host: a\r\nHost: a\r\n",
+            "Host: a\r\nContent-Length: 0\r\n",
+            "Host: a\r\nContent-Length: 5\r\nContent-Length: 6\r\n",
+            "Host: a\r\nTransfer-Encoding: chunked\r\n",
+            "Host: a\r\nTransfer-Encoding: chunked\r\nContent-Length: 4\r\n",
+            "Host: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n",
+            "Host: a\r\nConnection: close, x\r\n",
+            "Host: a\r\nConnection: keep-alive\r\nConnection: close\r\n",
+            "Host: a\r\nExpect: 100-continue\r\n",
+            "Host: a\r\nAccept: text/csv\r\n",
+            "Host: a\r\nAccept: text/html, */*\r\n",
+            "Host: a\r\nIf-None-Match: \"a\"\r\nIf-None-Match: \"b\"\r\n",
+            "Host : a\r\n",
+            "Host: a\nX: b\r\n",
+            "Host: a\r\n folded\r\n",
+            "Host: a\r\nX: \0\r\n",
+            "Host: a\r\nX Y: z\r\n",
+            "Host: a\r\n: z\r\n",
+        ];
+        for lines in odd {
+            assert!(!is_fast(&request(lines)), "{lines:?}");
+        }
+        let many = "Host: a\r\n".to_owned() + &"X: y\r\n".repeat(HEADERS);
+        let long = format!("Host: a\r\nX: {}\r\n", "y".repeat(HEAD_BYTES));
+        assert_eq!(head(&request(&many)), Head::Other);
+        assert_eq!(head(&request(&long)), Head::Other);
+        let unfinished = &request(&long)[..HEAD_BYTES];
+        assert_eq!(head(unfinished), Head::Other);
+        for line in [
+            "GET /api/data HTTP/1.1",
+            "GET /api/data/?a HTTP/1.1",
+            "GET /api/data?a HTTP/1.0",
+            "GET /api/data?a HTTP/1.10",
+            "GET /api/data?a",
+            "GET  /api/data?a HTTP/1.1",
+            "get /api/data?a HTTP/1.1",
+            "POST /api/data?a HTTP/1.1",
+            "GET http://a/api/data?a HTTP/1.1",
+            "GET /api/data?a#b HTTP/1.1",
+            "GET /api/data?format=csv HTTP/1.1",
+            "GET /api/data?f%6Frmat=csv HTTP/1.1",
+            "GET /api/data?a&reduce=lttb HTTP/1.1",
+            "GET /api/data?start_ns=1 HTTP/1.1",
+            "PRI * HTTP/1.1",
+            "\r\nGET /api/data?a HTTP/1.1",
+        ] {
+            let bytes = format!("{line}\r\nHost: a\r\n\r\n");
+            assert_eq!(head(bytes.as_bytes()), Head::Other, "{line}");
+        }
+    }
+
+    /// Requests with some of their bytes changed, cut out or doubled; `cargo fuzz` goes on where this ends.
+    #[test]
+    fn changed_requests_are_taken_consistently() {
+        let seeds = [
+            request("Host: a\r\nConnection: close\r\nAccept: */*\r\n"),
+            request("Host: a\r\nIf-None-Match: W/\"1\", \"2\"\r\nContent-Length: 0\r\n"),
+            b"HEAD /api/data?x=%41&y=+ HTTP/1.1\r\nhOsT:\t a \r\nUpgrade: h2c\r\n\r\n".to_vec(),
+            HTTP2_PREFACE.to_vec(),
+        ];
+        let parts: [&[u8]; 12] = [
+            b"\r\n",
+            b"\n",
+            b"\0",
+            b" ",
+            b":",
+            b"\r\n ",
+            b"HTTP/1.1",
+            b"Host: b\r\n",
+            b"Transfer-Encoding: chunked\r\n",
+            b"?",
+            b"#",
+            b"\xff",
+        ];
+        let mut state = 0x9E37_79B9_7F4A_7C15_u64;
+        let mut random = |below: usize| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            usize::try_from(state % below.max(1) as u64).unwrap()
+        };
+        for _ in 0..20_000 {
+            let mut bytes = seeds[random(seeds.len())].clone();
+            for _ in 0..=random(3) {
+                let at = random(bytes.len());
+                match random(4) {
+                    0 => bytes[at] = u8::try_from(random(256)).unwrap(),
+                    1 => drop(bytes.drain(at..(at + 1 + random(8)).min(bytes.len()))),
+                    2 => drop(bytes.splice(at..at, parts[random(parts.len())].iter().copied())),
+                    _ => bytes.extend_from_within(at..),
+                }
+                if bytes.is_empty() {
+                    break;
+                }
+            }
+            entry::head_is_consistent(&bytes);
+        }
     }
 }

@@ -42,7 +42,7 @@ pub(super) struct Style<'a> {
 }
 
 /// Appends the head of an answer with data; of `304` without.
-pub(super) fn data(out: &mut Vec<u8>, plan: &Plan, is_unchanged: bool, style: Style<'_>) {
+pub(super) fn data(out: &mut Vec<u8>, plan: &Plan, is_unchanged: bool, style: &mut Style<'_>) {
     if is_unchanged {
         out.extend_from_slice(b"HTTP/1.1 304 Not Modified\r\n");
     } else {
@@ -56,7 +56,7 @@ pub(super) fn data(out: &mut Vec<u8>, plan: &Plan, is_unchanged: bool, style: St
 }
 
 /// Appends an answer without data.
-pub(super) fn failure(out: &mut Vec<u8>, failure: &Failure, is_head: bool, style: Style<'_>) {
+pub(super) fn failure(out: &mut Vec<u8>, failure: &Failure, is_head: bool, style: &mut Style<'_>) {
     let status = failure.status;
     field(out, "HTTP/1.1 ", status.as_str());
     field(out, " ", status.canonical_reason().unwrap_or("Error"));
@@ -77,7 +77,7 @@ fn rest(
     missing: Option<&HeaderValue>,
     etag: Option<&HeaderValue>,
     length: Option<u64>,
-    style: Style<'_>,
+    style: &mut Style<'_>,
 ) {
     out.extend_from_slice(style.cors);
     if let Some(missing) = missing {

@@ -30,6 +30,7 @@ pub(crate) fn push_json_cell(text: &mut Vec<u8>, kind: Kind, cell: &[u8]) {
     }
 }
 
+#[derive(Clone, Copy)]
 enum Number {
     U32(u32),
     U64(u64),

@@ -39,7 +39,8 @@ pub(super) fn choose(choice: &Choice<'_>, points: u64) -> io::Result<Vec<u64>> {
 
 /// The rows that one interval gives, rising.
 fn of_interval(choice: &Choice<'_>, rows: Range<u64>, points: u64) -> io::Result<Vec<u64>> {
-    let (mut lowest, mut highest): (Option<(u64, f64)>, Option<(u64, f64)>) = (None, None);
+    let mut lowest: Option<(u64, f64)> = None;
+    let mut highest: Option<(u64, f64)> = None;
     let mut values = Vec::new();
     let mut at = rows.start;
     while at < rows.end {

@@ -148,7 +148,7 @@ impl Client {
         }
     }
 
-    async fn tell(&mut self, event: Event<'_>) -> Result<(), Ended> {
+    async fn tell(&mut self, event: &Event<'_>) -> Result<(), Ended> {
         self.send(Message::text(event.text())).await
     }
 
@@ -166,16 +166,16 @@ impl Client {
             Ok(Wish::Unsubscribe { id }) => match self.subscriptions.remove(&id) {
                 Some(_) => {
                     self.shared.metrics.api.stream_subscriptions.add(-1);
-                    self.tell(Event::Unsubscribed { id: &id }).await
+                    self.tell(&Event::Unsubscribed { id: &id }).await
                 }
                 None => {
                     let error = "Not found: there is no subscription of that id".to_owned();
-                    self.tell(Event::Error { id: Some(&id), error }).await
+                    self.tell(&Event::Error { id: Some(&id), error }).await
                 }
             },
             Err(error) => {
                 let error = format!("Invalid message: {error}");
-                self.tell(Event::Error { id: None, error }).await
+                self.tell(&Event::Error { id: None, error }).await
             }
         }
     }
@@ -188,11 +188,11 @@ impl Client {
                 let cursor = subscription.cursor.to_string();
                 self.shared.metrics.api.stream_subscriptions.add(1);
                 self.subscriptions.insert(name.clone(), subscription);
-                self.tell(Event::Subscribed { id: &name, columns, cursor }).await
+                self.tell(&Event::Subscribed { id: &name, columns, cursor }).await
             }
             Err(error) => {
                 let id = (name.len() <= ID_BYTES_MAX).then_some(name.as_str());
-                self.tell(Event::Error { id, error }).await
+                self.tell(&Event::Error { id, error }).await
             }
         }
     }
@@ -284,12 +284,14 @@ impl Client {
                 shared.metrics.api.stream_rows.add(rows);
                 self.send(Message::text(message::rows(name, &next.to_string(), &columns, rows))).await
             }
-            Found::Missing(column) => self.tell(Event::Missing { id: name, day: before.day.to_string(), column }).await,
-            Found::Cut => self.tell(Event::Cut { id: name, cursor: next.to_string() }).await,
+            Found::Missing(column) => {
+                self.tell(&Event::Missing { id: name, day: before.day.to_string(), column }).await
+            }
+            Found::Cut => self.tell(&Event::Cut { id: name, cursor: next.to_string() }).await,
             Found::End if next != before => Ok(()),
             Found::End => {
                 (subscription.is_due, subscription.was_live) = (false, true);
-                if was_live { Ok(()) } else { self.tell(Event::Live { id: name }).await }
+                if was_live { Ok(()) } else { self.tell(&Event::Live { id: name }).await }
             }
         }
     }

@@ -40,8 +40,9 @@ fn bad_configurations_exit_with_64() {
     check(&["--port"], &[], "--port");
     check(&[], &[("PORT", "70000")], "PORT: \"70000\"");
     check(&[], &[("METRICS_PORT", "x")], "METRICS_PORT");
-    check(&[], &[("USE_TLS", "true")], "USE_TLS: this version of the server does not speak TLS yet");
+    check(&[], &[("USE_TLS", "true")], "USE_TLS: TLS needs a certificate");
     check(&["--ssl-cert-path", "x.crt"], &[], "--ssl-cert-path");
+    check(&["--ssl-cert-path", "/nowhere.crt", "--ssl-private-file", "/nowhere.key"], &[], "/nowhere.crt");
     check(&["--metrics-listen", "nowhere"], &[], "--metrics-listen");
     check(&["--print-config"], &[("RUST_LOG", "==")], "RUST_LOG");
     check(&["--web-config", "/nowhere.yml"], &[], "/nowhere.yml");
@@ -56,7 +57,7 @@ fn help_version_and_configuration_are_printed() {
     assert_eq!(output(&["--version"], &[]).0, 0);
     let (code, printed, _) = output(&["--print-config", "--port", "1"], &[("PORT", "2"), ("USE_TLS", "false")]);
     let printed: serde_json::Value = serde_json::from_str(&printed).unwrap();
-    assert_eq!((code, printed["listen"].as_str()), (0, Some("0.0.0.0:1")));
+    assert_eq!((code, printed["listen"][0].as_str()), (0, Some("0.0.0.0:1")));
 }
 
 #[test]
@@ -165,4 +166,30 @@ fn answers_that_are_held_cannot_take_all_open_files() {
     drop((held, shares));
     let whole = |answer: Answer| answer.status == 200 && answer.u32s().len() == (8 << 20) + 24;
     wait_until("the files are free again", || whole(get(data, &target)));
+}
+
+#[test]
+fn s4_out_of_descriptors_the_server_goes_on() {
+    let root = TempDir::new().unwrap();
+    write_btc(root.path(), &quotes(&[DAY]));
+    let mut limited = Command::new("sh");
+    let binary = env!("CARGO_BIN_EXE_ultra_low_latency_server_chunked_parallel");
+    limited.args(["-c", "ulimit -n 64 && exec \"$@\"", "sh", binary]).env_clear().env("PATH", "/usr/bin:/bin");
+    let mut serving = Serving::start(limited, root.path());
+    let metrics = serving.address("metrics endpoint listens");
+    let data = serving.address("data port listens");
+    // More than there are descriptors, on both ports; those beyond the cap are closed at once.
+    let idle: Vec<_> = (0..100).map(|number| connect(if number % 2 == 0 { data } else { metrics })).collect();
+    let target = format!("/api/data?symbol=BTC-USD&type=MD&start={DAY}&end={DAY}&columns=time");
+    assert!(serving.child.try_wait().unwrap().is_none(), "it goes on");
+    drop(idle);
+    let mut answered = None;
+    wait_until("it answers again", || {
+        let mut stream = connect(data);
+        send(&mut stream, "GET", &target);
+        answered = crate::client::receive(&mut stream, false).ok();
+        answered.is_some()
+    });
+    assert_eq!(answered.unwrap().expect(200).u32s(), [DAY]);
+    assert!(serving.child.try_wait().unwrap().is_none());
 }

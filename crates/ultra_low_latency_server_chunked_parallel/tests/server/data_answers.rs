@@ -186,3 +186,36 @@ fn requests_on_one_connection_follow_each_other() {
         r#"{"exchanges":{"coinbase":["BTC-USD"]},"symbols":["BTC-USD"]}"#
     );
 }
+
+#[test]
+fn a_client_that_streams_finds_the_header_wherever_it_is_cut() {
+    let root = TempDir::new().unwrap();
+    write_large_day(root.path(), DAY, "18.11.26", 100_000);
+    let server = Running::start(root.path());
+    let target = format!("/api/data?symbol=BTC-USD&type=MD&start={DAY}&end={DAY}&columns=time,price,time");
+    let whole = server.get(&target).expect(200);
+    for piece in [1, 7, 100, 65_536] {
+        // As the web client does: bytes until the newline, then exactly `data_length` bytes for each column.
+        let mut stream = crate::client::connect(server.data);
+        send(&mut stream, "GET", &target);
+        crate::client::receive_head(&mut stream).unwrap().expect(200);
+        let (mut line, mut rest) = (Vec::new(), Vec::new());
+        while rest.is_empty() {
+            let mut buffer = vec![0; piece];
+            let read = std::io::Read::read(&mut stream, &mut buffer).unwrap();
+            line.extend_from_slice(&buffer[..read]);
+            if let Some(newline) = line.iter().position(|byte| *byte == b'\n') {
+                rest = line.split_off(newline);
+                rest.remove(0);
+                break;
+            }
+        }
+        let header: serde_json::Value = serde_json::from_slice(&line).unwrap();
+        let lengths =
+            header["columns"].as_array().unwrap().iter().map(|column| column["data_length"].as_u64().unwrap());
+        let mut data = vec![0; lengths.sum::<u64>() as usize];
+        data[..rest.len()].copy_from_slice(&rest);
+        std::io::Read::read_exact(&mut stream, &mut data[rest.len()..]).unwrap();
+        assert!(whole.body.ends_with(&data) && whole.body.len() == line.len() + 1 + data.len(), "{piece}");
+    }
+}

@@ -81,7 +81,7 @@ fn a_taken_port_is_an_error_that_names_it() {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
         runtime.block_on(run(config, Registry::default(), CancellationToken::new())).unwrap_err()
     };
-    let error = start(&Config { listen: server.data.into(), ..config(root.path()) });
+    let error = start(&Config { listen: vec![server.data.into()], ..config(root.path()) });
     assert!(
         matches!(&error, ServerError::DataPort(source) if source.to_string().contains(&server.data.to_string())),
         "{error:?}"

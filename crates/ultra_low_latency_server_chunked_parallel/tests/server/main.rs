@@ -13,10 +13,12 @@ mod lifecycle;
 mod metrics;
 mod nanosecond_ranges;
 mod page;
+mod protocols;
 mod reductions;
 mod running;
 mod streams;
 mod symbols;
+mod wire;
 mod written;
 
 use std::time::{Duration, Instant};

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::Path, sync::mpsc, thread::JoinHandle};
 
 use metrics_server::{Registry, SecuritySource};
 use tokio_util::sync::CancellationToken;
-use ultra_low_latency_server_chunked_parallel::{Config, Limits, Server, ServerError};
+use ultra_low_latency_server_chunked_parallel::{Config, DataTls, Limits, Server, ServerError};
 
 use crate::client::{Answer, get};
 
@@ -18,7 +18,10 @@ pub(crate) struct Running {
 
 pub(crate) fn config(root: &Path) -> Config {
     Config {
-        listen: "127.0.0.1:0".parse().unwrap(),
+        listen: vec!["127.0.0.1:0".parse().unwrap()],
+        tls: DataTls::Plain,
+        cors_origins: Vec::new(),
+        bearer_tokens_file: None,
         metrics_listen: vec!["127.0.0.1:0".parse().unwrap()],
         metrics_security: SecuritySource::default(),
         data_path: root.to_owned(),
@@ -34,7 +37,10 @@ impl Running {
     }
 
     pub(crate) fn with_limits(root: &Path, limits: Limits) -> Running {
-        let config = Config { limits, ..config(root) };
+        Running::with_config(Config { limits, ..config(root) })
+    }
+
+    pub(crate) fn with_config(config: Config) -> Running {
         let shutdown = CancellationToken::new();
         let stop = shutdown.clone();
         let (tell, told) = mpsc::channel();
@@ -42,7 +48,7 @@ impl Running {
             let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
             runtime.block_on(async {
                 let server = Server::bind(&config, Registry::default()).await?;
-                tell.send((server.data_addr(), server.metrics_addrs()[0])).unwrap();
+                tell.send((server.data_addrs()[0], server.metrics_addrs()[0])).unwrap();
                 server.run(stop).await
             })
         });

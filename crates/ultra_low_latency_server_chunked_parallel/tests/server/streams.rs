@@ -46,7 +46,8 @@ impl Streaming {
 
     fn subscribe(&mut self, id: &str, symbol: &str, columns: &[&str], more: Value) -> Value {
         let mut wish = json!({"op": "subscribe", "id": id, "symbol": symbol, "type": "MD", "columns": columns});
-        wish.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let Value::Object(more) = more else { panic!("no object: {more}") };
+        wish.as_object_mut().unwrap().extend(more);
         self.say(&wish);
         self.hear().unwrap()
     }
@@ -65,10 +66,10 @@ impl Streaming {
     }
 }
 
-fn start(api: ApiLimits) -> (TempDir, Running) {
+fn start(mut api: ApiLimits) -> (TempDir, Running) {
     let root = TempDir::new().unwrap();
     write_btc(root.path(), &quotes(&[DAY - 1, DAY, DAY, DAY + 5]));
-    let api = ApiLimits { stream_poll_ms: 20, ..api };
+    api.stream_poll_ms = 20;
     let server = Running::with_limits(root.path(), Limits { api, ..Limits::default() });
     (root, server)
 }

@@ -5,7 +5,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use column_store::{MdKind, MdRow, Options, Row, Side, Store, StoreError, TimeRule, TradeRow};
+use column_store::{
+    Day, MdKind, MdRow, Options, Row, SEAL_DELAY_NS, SealDraft, Sealing, SeriesId, Side, Store, StoreError, Table,
+    TimeRule, TradeRow,
+};
 
 use crate::wait_until;
 
@@ -89,4 +92,13 @@ pub(crate) fn write_large_day(root: &Path, time: u32, day: &str, rows: u64) {
 /// The bytes of a column of rows, as [`Row`] makes them; the time is that of the event.
 pub(crate) fn cells<R: Row>(root: &Path, column: &str, day: &str) -> Vec<u8> {
     fs::read(column_file(root, R::TABLE.name(), column, day)).unwrap()
+}
+
+/// Marks a day of coinbase's BTC-USD as over.
+pub(crate) fn seal_btc(root: &Path, day: &str) {
+    let id = SeriesId { exchange: "coinbase".to_owned(), symbol: "BTC-USD".to_owned(), table: Table::Md };
+    let mut store = open(root);
+    let day: Day = day.parse().unwrap();
+    let draft = SealDraft::read(root, &id, day, &mut |_| {}).unwrap().unwrap();
+    assert_eq!(store.seal(&draft, day.end_ns() + SEAL_DELAY_NS).unwrap(), Sealing::Sealed);
 }

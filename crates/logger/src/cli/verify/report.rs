@@ -123,7 +123,7 @@ fn place(finding: &Finding, table: Table, day: Day) -> (String, Option<u64>) {
         | Finding::MissingIds { .. }
         | Finding::UnknownIds { .. }
         | Finding::UnjudgedIds { .. } => (column(table.id_column()), None),
-        Finding::Gap { .. } | Finding::NotFilled { .. } | Finding::WrongGap { .. } => {
+        Finding::Gap { .. } | Finding::Ended { .. } | Finding::NotFilled { .. } | Finding::WrongGap { .. } => {
             (format!("gaps.{day}.jsonl"), None)
         }
         Finding::WrongCoverage { .. } => (format!("coverage.{day}.jsonl"), None),
@@ -161,6 +161,10 @@ fn explain(finding: &Finding) -> String {
             let unknown = || "an unknown number of events is missing".to_owned();
             let size = missing.map_or_else(unknown, |count| format!("{count} events are missing"));
             format!("gap {id} ({reason}), {}: {size}", if *lost { "lost for good" } else { "open" })
+        }
+        Finding::Ended { at_ns, reason } => {
+            let at = std::time::UNIX_EPOCH + Duration::from_nanos(*at_ns);
+            format!("the record ends at {} ({reason})", humantime::format_rfc3339_millis(at))
         }
         Finding::NotFilled { id, missing } => {
             format!("gap {id} is recorded as filled, but {missing} of its ids are missing")

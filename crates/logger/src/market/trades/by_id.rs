@@ -149,7 +149,7 @@ impl ById {
                 if missing.iter().any(Option::is_some) && self.gaps.holds() {
                     hold.begin(context);
                 }
-                self.poll.heard(context.now_ns);
+                self.poll.heard(context.now_ns, context.rules.quiet_poll_ns);
                 Verdict::New
             }
         }
@@ -183,7 +183,7 @@ impl ById {
                 }
             }
             // It is known: nothing is missing.
-            Some(_) => self.poll.heard(context.now_ns),
+            Some(_) => self.poll.heard(context.now_ns, context.rules.quiet_poll_ns),
             None => {}
         }
     }
@@ -294,6 +294,7 @@ impl ById {
                     self.poll.answered(!self.early.is_empty(), context.now_ns, context.rules.quiet_poll_ns);
                 }
                 FillEnd::Failed => self.poll.failed(context.now_ns),
+                // It stays asked: nothing would come of asking again.
                 FillEnd::Unsupported => {}
             }
         }

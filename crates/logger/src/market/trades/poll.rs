@@ -10,6 +10,8 @@ const LONGEST_SPACING_NS: u64 = 3_600 * 1_000_000_000;
 pub(crate) struct Poll {
     /// When, ns; none if nothing makes it necessary.
     next_ns: Option<u64>,
+    /// Whether the answer is awaited.
+    is_asked: bool,
     /// How long a symbol may be quiet until it is asked about, ns.
     spacing_ns: u64,
     failures: u32,
@@ -22,12 +24,10 @@ impl Poll {
     }
 
     /// A trade came, or the venue said that there was none: what is due after a reconnect is due all the same.
-    pub(crate) fn heard(&mut self, now_ns: u64) {
-        if let Some(next_ns) = &mut self.next_ns
-            && *next_ns > now_ns
-            && self.failures == 0
-        {
-            *next_ns = now_ns.saturating_add(self.spacing_ns);
+    pub(crate) fn heard(&mut self, now_ns: u64, quiet_poll_ns: u64) {
+        if !self.is_asked && self.failures == 0 && !self.is_due(now_ns) {
+            self.spacing_ns = self.spacing_ns.max(quiet_poll_ns);
+            self.next_ns = Some(now_ns.saturating_add(self.spacing_ns));
         }
     }
 
@@ -37,12 +37,12 @@ impl Poll {
 
     /// It is being asked.
     pub(crate) fn asked(&mut self) {
-        self.next_ns = None;
+        (self.next_ns, self.is_asked) = (None, true);
     }
 
     /// The answer came; a symbol of which nothing was missed is asked about less and less often.
     pub(crate) fn answered(&mut self, found: bool, now_ns: u64, quiet_poll_ns: u64) {
-        self.failures = 0;
+        (self.failures, self.is_asked) = (0, false);
         self.spacing_ns = if found {
             quiet_poll_ns
         } else {
@@ -52,6 +52,7 @@ impl Poll {
     }
 
     pub(crate) fn failed(&mut self, now_ns: u64) {
+        self.is_asked = false;
         self.failures = self.failures.saturating_add(1);
         self.next_ns = Some(now_ns.saturating_add(pause_ns(self.failures)));
     }

@@ -1,0 +1,314 @@
+//! What happened once, or may happen to anybody.
+
+use column_store::{GapState, Proof, Table};
+
+use super::world::{NOW, S, Step, World};
+use crate::received::{ConnectionId, Fact, FillEnd, LostWhy};
+
+/// A world with trades 100 to 102 in the files.
+fn begun() -> World {
+    let mut world = World::of_ids();
+    world.step(Step::Connect);
+    world.step(Step::Trade(3));
+    world
+}
+
+fn states(world: &World) -> Vec<(u64, u64, GapState)> {
+    let gaps = world.gaps(Table::Trades).into_iter();
+    gaps.map(|gap| (gap.from_id.unwrap(), gap.to_id.unwrap(), gap.state)).collect()
+}
+
+#[test]
+fn a_gap_is_on_record_before_the_rows_behind_it_and_these_wait_for_the_fill() {
+    let mut world = begun();
+    world.step(Step::Miss(2));
+    world.step(Step::Trade(2));
+    let question = world.question.clone().unwrap();
+    assert_eq!(question.ids, Some((103, 104)));
+    assert!(question.times.0 <= world.trades[&102] && question.times.1 >= world.trades[&105]);
+    assert_eq!(
+        (world.value("gpu_charts_data_gaps_total"), world.value("gpu_charts_data_gaps_filled_total")),
+        (2.0, 0.0)
+    );
+    world.flush();
+    assert_eq!(world.ids(), [100, 101, 102], "105 and 106 wait");
+    assert_eq!(states(&world), [(103, 104, GapState::Open)]);
+    assert_eq!(world.gaps(Table::Trades)[0].reason, "id jump");
+    world.answer(0, Some(FillEnd::Answered));
+    assert_eq!(world.value("gpu_charts_data_gaps_filled_total"), 2.0);
+    world.step(Step::Trade(1));
+    world.flush();
+    assert_eq!(world.ids(), [100, 101, 102, 103, 104, 105, 106, 107], "in the order of events");
+    assert_eq!(states(&world), [(103, 104, GapState::Filled)]);
+    // The last claims are written at the end, or once a minute.
+    world.stop();
+    let covered = world.coverage(Table::Trades);
+    assert_eq!(covered.iter().map(|range| (range.from, range.to)).collect::<Vec<_>>(), [(100, 107)]);
+}
+
+#[test]
+fn nobody_waits_longer_than_ten_seconds() {
+    let mut world = begun();
+    world.step(Step::Miss(1));
+    world.step(Step::Trade(1));
+    world.wait(9);
+    world.step(Step::Trade(1));
+    world.flush();
+    assert_eq!(world.ids(), [100, 101, 102]);
+    world.wait(1);
+    world.flush();
+    assert_eq!(world.ids(), [100, 101, 102, 104, 105]);
+    world.step(Step::Trade(1));
+    world.answer(0, Some(FillEnd::Answered));
+    world.flush();
+    assert_eq!(world.ids(), [100, 101, 102, 104, 105, 106, 103], "a late fill is appended");
+    world.check();
+}
+
+#[test]
+fn what_the_venue_does_not_have_is_lost_after_the_last_retry() {
+    let mut world = begun();
+    world.step(Step::Miss(2));
+    world.step(Step::Forget(1));
+    world.step(Step::Miss(2));
+    world.step(Step::Trade(1));
+    for pause in [2, 10, 60] {
+        world.answer(0, Some(FillEnd::Answered));
+        for _ in 0..pause {
+            assert!(world.question.is_none());
+            world.wait(1);
+            // The symbol is quiet, too.
+            if world.question.as_ref().is_some_and(|question| question.ids.unwrap().1 == u64::MAX) {
+                world.answer(0, Some(FillEnd::Answered));
+            }
+        }
+        assert_eq!(world.question.as_ref().unwrap().ids.unwrap().0, 104, "what is still missing");
+    }
+    world.flush();
+    assert_eq!(states(&world), [(103, 106, GapState::Open)]);
+    world.answer(0, Some(FillEnd::Answered));
+    world.flush();
+    let pieces = [(103, 103, GapState::Filled), (104, 104, GapState::Lost), (105, 106, GapState::Filled)];
+    assert_eq!(states(&world), pieces);
+    world.wait(100);
+    assert!(world.question.is_none(), "it is lost");
+    world.check();
+    // A trade that arrives after all is recorded, and its gap is filled.
+    world.arrive(104);
+    world.flush();
+    assert_eq!(states(&world)[1], (104, 104, GapState::Filled));
+    world.check();
+}
+
+#[test]
+fn a_venue_that_cannot_be_asked_leaves_a_gap_open_also_over_a_restart() {
+    let mut world = begun();
+    world.step(Step::Miss(1));
+    world.step(Step::Trade(1));
+    for pause in [2, 4, 8, 16] {
+        world.step(Step::Fail);
+        world.wait(pause - 1);
+        assert!(world.question.is_none(), "after {pause} s");
+        world.wait(1);
+        assert!(world.question.is_some(), "after {pause} s");
+    }
+    world.stop();
+    assert_eq!(states(&world), [(103, 103, GapState::Open)]);
+    world.wait(1);
+    assert_eq!(world.question.as_ref().unwrap().ids, Some((103, 103)));
+    world.settle();
+    assert_eq!(states(&world), [(103, 103, GapState::Filled)]);
+    world.check();
+}
+
+#[test]
+fn a_kill_takes_what_waits_and_the_next_start_asks_for_it() {
+    let mut world = begun();
+    world.step(Step::Miss(2));
+    world.step(Step::Trade(5));
+    world.answer(1, None);
+    world.flush();
+    assert_eq!(world.ids(), [100, 101, 102, 104], "the fill came in part");
+    world.step(Step::Kill);
+    world.connect();
+    assert_eq!(world.question.as_ref().unwrap().ids, Some((103, 104)), "of the gap one is left");
+    world.answer(0, Some(FillEnd::Answered));
+    world.wait(1);
+    assert_eq!(world.question.as_ref().unwrap().ids, Some((105, u64::MAX)));
+    world.answer(0, Some(FillEnd::Answered));
+    world.wait(2);
+    world.flush();
+    assert_eq!(world.ids(), [100, 101, 102, 104, 103, 105, 106, 107, 108, 109]);
+    let gaps = world.gaps(Table::Trades);
+    assert_eq!((gaps.len(), gaps[1].reason.as_str(), gaps[1].state), (2, "restart", GapState::Filled));
+    world.check();
+}
+
+/// Rows that a power loss took behind a gap that is on record.
+#[test]
+fn holes_that_the_record_does_not_know_are_found_at_the_start() {
+    let mut world = begun();
+    world.flush();
+    world.step(Step::Trade(2));
+    world.step(Step::Miss(1));
+    world.step(Step::Trade(1));
+    world.flush();
+    for column in Table::Trades.columns() {
+        let directory = world.root().join("coinbase/BTC-USD/TRADES");
+        let file = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
+        let of_column = |path: &std::path::PathBuf| {
+            let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+            name.starts_with(&format!("{}.", column.name)) && name.ends_with(".bin")
+        };
+        let file = std::fs::OpenOptions::new().write(true).open(file.into_iter().find(of_column).unwrap()).unwrap();
+        file.set_len(3 * column.kind.width() as u64).unwrap();
+    }
+    std::fs::remove_file(world.root().join("checkpoint")).unwrap();
+    // The claims of these rows were not written yet.
+    world.step(Step::Kill);
+    world.settle();
+    world.check();
+}
+
+#[test]
+fn trades_that_rest_has_and_a_live_stream_did_not_bring_make_it_suspect() {
+    let mut world = begun();
+    world.wait(30);
+    world.step(Step::Miss(3));
+    world.wait(29);
+    assert!(world.question.is_none());
+    world.wait(2);
+    assert_eq!(world.question.as_ref().unwrap().ids, Some((103, u64::MAX)), "the symbol is quiet");
+    world.answer(0, Some(FillEnd::Answered));
+    world.wait(1);
+    assert_eq!(world.suspected, 0, "they may be under way");
+    world.wait(1);
+    assert_eq!(world.suspected, 1);
+    world.flush();
+    assert_eq!(world.ids(), [100, 101, 102, 103, 104, 105]);
+    assert_eq!(states(&world), [(103, 105, GapState::Filled)]);
+    assert_eq!(world.gaps(Table::Trades)[0].reason, "not sent");
+    assert_eq!(world.value("gpu_charts_data_gaps_total"), 3.0);
+    assert_eq!(world.value("gpu_charts_data_gaps_filled_total"), 3.0);
+}
+
+#[test]
+fn trades_that_rest_is_quicker_with_are_no_gap() {
+    let mut world = begun();
+    world.wait(61);
+    world.step(Step::Miss(2));
+    world.answer(0, Some(FillEnd::Answered));
+    world.wait(1);
+    world.arrive(103);
+    world.arrive(104);
+    world.wait(5);
+    world.flush();
+    assert_eq!(world.ids(), [100, 101, 102, 103, 104]);
+    assert_eq!(world.value("gpu_charts_data_gaps_total"), 0.0);
+    assert_eq!(world.suspected, 0);
+}
+
+#[test]
+fn a_quiet_symbol_is_asked_about_less_and_less_often() {
+    let mut world = begun();
+    let mut waits = Vec::new();
+    for _ in 0..8 {
+        let before_ns = world.now_ns;
+        while world.question.is_none() {
+            world.wait(1);
+        }
+        waits.push((world.now_ns - before_ns) / S);
+        world.answer(0, Some(FillEnd::Answered));
+    }
+    assert_eq!(waits, [60, 120, 240, 480, 960, 1_920, 3_600, 3_600]);
+}
+
+#[test]
+fn the_venues_word_on_its_last_trade_shows_a_loss_at_the_end() {
+    let mut world = begun();
+    world.step(Step::Miss(2));
+    world.step(Step::Heartbeat);
+    world.wait(1);
+    world.step(Step::Heartbeat);
+    assert_eq!(world.value("gpu_charts_data_gaps_total"), 0.0, "it may be under way");
+    world.wait(1);
+    assert_eq!(world.value("gpu_charts_data_gaps_total"), 2.0);
+    assert_eq!(world.question.as_ref().unwrap().ids, Some((103, 104)));
+    world.answer(0, Some(FillEnd::Answered));
+    assert_eq!(world.suspected, 0, "one message may be lost");
+    world.step(Step::Miss(1));
+    world.step(Step::Heartbeat);
+    world.wait(2);
+    assert_eq!(world.suspected, 1, "two without a trade between them");
+    world.settle();
+    world.check();
+}
+
+#[test]
+fn quotes_are_missing_from_the_last_proof_to_the_first_new_one() {
+    let mut world = begun();
+    world.wait(5);
+    let connection = world.connections[0];
+    world.fact(connection, Fact::Alive(column_store::Stream::Quotes));
+    let alive_ns = world.now_ns;
+    world.wait(5);
+    let lost = Fact::Lost { stream: column_store::Stream::Quotes, why: LostWhy::Dead, proven_ns: alive_ns + S };
+    world.fact(connection, lost);
+    world.flush();
+    let gaps = world.gaps(Table::Md);
+    assert_eq!((gaps[0].state, gaps[0].from_ns, gaps[0].reason.as_str()), (GapState::Open, alive_ns + S, "silent"));
+    world.step(Step::Disconnect);
+    world.wait(5);
+    world.connect();
+    let back_ns = world.now_ns;
+    world.stop();
+    world.flush();
+    let gaps = world.gaps(Table::Md);
+    assert_eq!((gaps[0].state, gaps[0].to_ns), (GapState::Lost, back_ns));
+    let live: Vec<_> = world.coverage(Table::Md).iter().map(|range| (range.by, range.from, range.to)).collect();
+    assert_eq!(live, [(Proof::Live, NOW, alive_ns + S)], "the second time proved nothing but its one quote");
+    assert_eq!((gaps.len(), gaps[1].reason.as_str(), gaps[1].from_ns), (2, "restart", back_ns));
+}
+
+/// What frames prove where ids do not.
+#[test]
+fn counted_frames_are_the_coverage_of_trades_whose_ids_only_rise() {
+    let mut world = World::of_times();
+    world.step(Step::Connect);
+    world.step(Step::Trade(3));
+    world.wait(6);
+    world.flush();
+    let covered = world.coverage(Table::Trades);
+    let connection = Some(world.connections[0].0.to_string());
+    assert_eq!((covered.len(), covered[0].by, &covered[0].connection), (1, Proof::Sequence, &connection));
+    assert_eq!((covered[0].from, covered[0].to), (1, 6));
+    world.step(Step::Miss(2));
+    assert_eq!(world.value("gpu_charts_data_gaps_total"), 2.0, "of trades and of quotes one each");
+    world.step(Step::Trade(1));
+    world.flush();
+    assert_eq!(world.ids().len(), 3, "it waits");
+    world.answer(0, Some(FillEnd::Answered));
+    world.flush();
+    assert_eq!(world.ids().len(), 6);
+    assert_eq!(world.gaps(Table::Trades)[0].state, GapState::Open, "the venue may not know all of it yet");
+    world.wait(11);
+    world.answer(0, Some(FillEnd::Answered));
+    world.flush();
+    assert_eq!(world.gaps(Table::Trades)[0].state, GapState::Filled);
+    assert_eq!(world.value("gpu_charts_data_gaps_total") - world.value("gpu_charts_data_gaps_filled_total"), 1.0);
+    let before = covered[0].to;
+    assert!(world.coverage(Table::Trades).iter().all(|range| range.to == before || range.from > before + 1));
+}
+
+#[test]
+fn trades_of_nobody_in_particular_are_recorded() {
+    let mut world = begun();
+    world.step(Step::Disconnect);
+    let id = *world.trades.last_key_value().unwrap().0;
+    world.trades.insert(id + 1, world.now_ns);
+    world.connections.push(ConnectionId(7));
+    world.arrive(id + 1);
+    world.connections.clear();
+    world.settle();
+    world.check();
+}
