@@ -129,7 +129,10 @@ impl Shared {
         self.state.lock().unwrap().sent.push(sent);
         self.changed.notify_all();
         // Whatever the logger asks or says until it ends.
-        while !self.ended.load(Ordering::Relaxed) && self.answer(&mut socket, &mut Vec::new()) {}
+        let mut is_open = true;
+        while is_open && !self.ended.load(Ordering::Relaxed) {
+            is_open = self.answer(&mut socket, &mut Vec::new());
+        }
     }
 
     /// Reads one message and answers it; false when the connection ended.
