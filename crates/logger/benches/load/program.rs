@@ -31,7 +31,8 @@ impl Program {
             symbols
         );
         fs::write(&config, text).unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_logger"));
+        let logger = std::env::var_os("BENCH_LOGGER").unwrap_or_else(|| env!("CARGO_BIN_EXE_logger").into());
+        let mut command = Command::new(logger);
         command.arg("--config").arg(&config);
         Program::spawn(&command, directory)
     }

@@ -64,6 +64,14 @@ impl Venue {
         }
     }
 
+    /// What it sends every second while nothing else comes.
+    pub(crate) fn heartbeat(self) -> Option<&'static str> {
+        match self {
+            Venue::Binance => None,
+            Venue::Kraken => Some(r#"{"channel":"heartbeat"}"#),
+        }
+    }
+
     /// Understands a subscription; none if the frame is something else.
     pub(crate) fn asked(self, frame: &str) -> Option<Asked> {
         let value: Value = serde_json::from_str(frame).ok()?;
@@ -111,7 +119,7 @@ impl Venue {
 
     /// A trade.
     pub(crate) fn trade(self, symbol: &str, slot: usize) -> Template {
-        let (price, sells, time) = (25.2 + slot as f64 / 1e4, slot % 2 == 0, self.time_place());
+        let (price, sells, time) = (25.2 + slot as f64 / 1e4, slot.is_multiple_of(2), self.time_place());
         self.template(match self {
             Venue::Binance => format!(
                 r#"{{"stream":"{}@trade","data":{{"e":"trade","E":{time},"s":"{symbol}","t":{ID},"p":"{price:.8}","q":"1.25000000","T":{time},"m":{sells},"M":true}}}}"#,
