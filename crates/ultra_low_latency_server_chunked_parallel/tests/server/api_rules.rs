@@ -185,7 +185,7 @@ fn browsers_may_ask_anything() {
         assert!(answer.body.is_empty());
         assert_eq!(answer.header("access-control-allow-origin"), Some("*"));
         assert_eq!(answer.header("access-control-allow-methods"), Some("GET, POST, OPTIONS"));
-        assert_eq!(answer.header("access-control-allow-headers"), Some("Content-Type"));
+        assert_eq!(answer.header("access-control-allow-headers"), Some("Content-Type, Authorization, If-None-Match"));
     }
 }
 
