@@ -94,7 +94,7 @@ pub(crate) fn cell(kind: &str, venue: VenueKind) -> Cell {
     use VenueKind::{Binance, Bitfinex, Coinbase, Kraken, Okx};
     // Where each connection or channel counts or chains what it sends, also lost quotes show.
     let counts_frames = venue == Bitfinex;
-    Cell::Runs(match kind {
+    let plans = match kind {
         "stall" => vec![
             // Where only REST shows that something is amiss, subscribing anew is tried before connecting anew.
             plan(
@@ -182,5 +182,22 @@ pub(crate) fn cell(kind: &str, venue: VenueKind) -> Cell {
         ],
         "slow-rest" => vec![plan("", &["slow-rest:delay=2s,for=6s", "gap:times=20"], &[Filled])],
         unknown => panic!("{unknown} is no kind of fault"),
-    })
+    };
+    Cell::Runs(if counts_frames { plans.into_iter().map(sparing).collect() } else { plans })
+}
+
+/// Each jump of Bitfinex' frames is a question about every symbol, and REST answers few of them a minute: fewer messages are hit.
+fn sparing(plan: Plan) -> Plan {
+    let fewer = |text: &'static str| match text {
+        "corrupt:times=3,stream=trades" => "corrupt:times=1,stream=trades",
+        "out-of-order:times=3" => "out-of-order",
+        "duplicate:times=3" => "duplicate",
+        "gap:times=20" | "gap:times=5" => "gap:times=2",
+        other => other,
+    };
+    let during = plan.during.into_iter().map(fewer).collect();
+    let shows = plan.shows.into_iter().map(|shows| if shows == ParseErrors(3) { ParseErrors(1) } else { shows });
+    // Whether what is hit is a trade or its confirmation, which loses nothing, is chance.
+    let shows = shows.filter(|shows| *shows != Filled && *shows != Lost).collect();
+    Plan { during, shows, ..plan }
 }
