@@ -42,11 +42,10 @@ pub(crate) struct DataRequest<'a> {
 /// and that is not here.
 pub(crate) fn head(bytes: &[u8]) -> Head<'_> {
     let Some(is_head) = method(bytes) else {
-        return if HTTP2_PREFACE.starts_with(bytes) {
-            Head::Incomplete
-        } else if bytes.starts_with(HTTP2_PREFACE) {
+        let may_be_data = [b"GET ".as_slice(), b"HEAD "].iter().any(|method| is_beginning(bytes, method));
+        return if bytes.starts_with(HTTP2_PREFACE) {
             Head::Http2
-        } else if [b"GET ".as_slice(), b"HEAD "].iter().any(|method| is_beginning(bytes, method)) {
+        } else if may_be_data || HTTP2_PREFACE.starts_with(bytes) {
             Head::Incomplete
         } else {
             Head::Other
