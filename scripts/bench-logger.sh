@@ -43,6 +43,7 @@ if wants peers && [[ -z ${BENCH_PYTHON:-} ]]; then
   fi
 fi
 if wants decode; then
+  frames=''
   new_temp_dir frames
   cargo bench --locked -q -p logger --bench load -- frames "$frames"
   SIMULATED=$frames cargo bench --locked -q -p exchange_protocol --bench decode

@@ -33,11 +33,14 @@ need_tools nginx:nginx-light h2load:nghttp2-client openssl:openssl
 result=$(cargo bench --locked -q -p ultra_low_latency_server_chunked_parallel --bench server -- "${arguments[@]}")
 printf '%s\n' "$result"
 if [[ $write ]]; then
+  # The page is shared: everything from this heading on is this script's.
+  others=$(sed '/^## Data server$/,$d' docs/performance.md)
   {
-    printf '# How fast the data server is\n\n'
-    printf 'Made by `scripts/bench-server.sh --write` on %s, %s cores, Linux %s, %s.\n' \
+    printf '%s\n\n## Data server\n\n' "$others"
+    printf 'Made by scripts/bench-server.sh --write on %s, %s cores, Linux %s, %s.\n' \
       "$(date -u +%F)" "$(nproc)" "$(uname -r)" "$(nginx -v 2>&1 | sed 's/.*: //')"
     printf 'Medians of interleaved runs, with the lowest and the highest; only the ratios carry over to other machines.\n\n'
     printf '%s\n' "$result"
-  } >docs/performance.md
+  } >docs/performance.md.new
+  mv docs/performance.md.new docs/performance.md
 fi

@@ -58,7 +58,7 @@ say "== recording, logs and Prometheus' data are in $dir"
 say "== start"
 rm -f "$dir/logger.yaml"
 start_service "exchange simulator" "$dir/log/simulator.log" \
-  "$bin/exchange_simulator" run --exchanges coinbase,binance --rate 200 --symbols 10 --seed 1 \
+  "$bin/exchange_simulator" run --exchanges coinbase,binance,kraken,okx,bitfinex --rate 100 --symbols 8 --seed 1 \
   --ledger "$dir/ledger.jsonl" --logger-config "$dir/logger.yaml"
 # Written once it listens.
 wait_until "the simulator's logger config" "$START_SECONDS" "$dir/log/simulator.log" test -s "$dir/logger.yaml"
