@@ -129,7 +129,7 @@ enum State {
     /// Since then, which may lie ahead while requests wait for their turn.
     Asked {
         since: Instant,
-        /// Data can only come of this request, for what was before it has surely ended.
+        /// Data can be taken for what was asked for: nothing was before it, or what was has ended, or lives on.
         is_first: bool,
     },
     /// Acknowledged, and the book has not come.
@@ -435,15 +435,21 @@ impl Subscriptions {
         }
     }
 
-    /// Maintenance is over: all is asked for anew.
+    /// Maintenance is over: all is asked for anew at once. Some venues keep subscriptions meanwhile: what comes is taken up, but
+    /// for books, which may have missed changes.
     pub(crate) fn maintenance_over(&mut self, arrival: Arrival) {
         self.maintenance(arrival);
         self.in_maintenance = false;
+        let mut together = Vec::new();
         for key in self.keys() {
             if let Some(entry) = self.entry_mut(key).filter(|entry| !entry.refused) {
                 entry.failures = 0;
-                entry.state = State::Waiting { until: arrival.at };
+                entry.state = State::Asked { since: arrival.at, is_first: !(entry.keeps_book && entry.proven) };
+                together.push(key);
             }
+        }
+        if !together.is_empty() {
+            self.effects.push(Effect::Ask(together));
         }
     }
 

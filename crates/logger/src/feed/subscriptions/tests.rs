@@ -227,9 +227,14 @@ fn maintenance_ends_all_and_its_end_begins_all() {
     assert_eq!(rig.table.effects(), [lost(a, LostWhy::Ended, 5)]);
     assert!(rig.table.in_maintenance());
     assert_eq!(rig.check(5_000), []);
+    assert_eq!(rig.table.data("A", Recorded::Trades, rig.at(4_999)), Data::Uncarried(0));
     rig.table.maintenance_over(rig.at(5_000));
-    assert_eq!(rig.check(5_000), [Effect::Ask(vec![a, b])]);
+    assert_eq!(rig.table.effects(), [Effect::Ask(vec![a, b])]);
     assert!(!rig.table.in_maintenance());
+    assert_eq!(rig.table.data("A", Recorded::Trades, rig.at(5_000)), Data::Carried(0), "the venue kept it");
+    assert_eq!(rig.table.effects(), [Effect::Live(a)]);
+    rig.acknowledge(b, 5_001);
+    assert_eq!(rig.check(5_001), []);
 }
 
 #[test]
