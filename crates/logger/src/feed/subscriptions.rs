@@ -26,6 +26,8 @@ const PAUSE: Duration = Duration::from_secs(60);
 const LONGEST_PAUSE: Duration = Duration::from_secs(3_600);
 /// A subscription that lived this long has proven itself: its next failure is its first.
 const PROVEN_AFTER: Duration = Duration::from_secs(60);
+/// What brought anything in this time did not fall silent before the trade that another stream did not bring.
+const SILENCED: Duration = Duration::from_secs(1);
 /// Asked for so many times without any answer, a subscription counts as refused.
 const IGNORED_AFTER: u32 = 3;
 /// A subscription that had lived and failed so many times in a row: it is the connection that is bad.
@@ -407,6 +409,11 @@ impl Subscriptions {
         {
             self.renew(key, LostWhy::Dead, now);
         }
+    }
+
+    /// Whether it may have fallen silent together with one that is suspected.
+    pub(crate) fn is_silent(&self, key: Key, now: Instant) -> bool {
+        self.entry(key).is_some_and(|entry| now.saturating_duration_since(entry.heard.at) >= SILENCED)
     }
 
     /// Frames of the connection are missing: each stream lost something. Those with a kept book begin anew, the others go on.

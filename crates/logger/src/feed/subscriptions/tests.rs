@@ -284,6 +284,9 @@ fn suspicions_renew_what_lives_and_not_too_often() {
     assert_eq!(rig.table.effects(), [lost(key, LostWhy::Dead, 0), Effect::End(key)]);
     rig.table.nothing_to_end(key);
     assert_eq!(rig.check(60), [Effect::Ask(vec![key])]);
+    rig.table.data("A", Recorded::Trades, rig.at(61));
+    assert!(!rig.table.is_silent(key, rig.at(61).at));
+    assert!(rig.table.is_silent(key, rig.at(62).at));
 }
 
 #[test]
