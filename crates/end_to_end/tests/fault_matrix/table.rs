@@ -104,23 +104,17 @@ pub(crate) fn cell(kind: &str, venue: VenueKind) -> Cell {
             ),
             plan("one symbol", &["stall:symbol={symbol}"], &[Stale, Filled]),
         ],
-        "ack-silence" => {
-            let mut plans = vec![
-                plan("after a reconnect", &["ack-silence:for=1s", "close"], &[Reconnect, Filled]),
-                plan(
-                    "one symbol after a reconnect",
-                    &["ack-silence:for=1s,symbol={symbol}", "close"],
-                    &[Reconnect, Filled],
-                ),
-            ];
-            // Binance and OKX promise nothing after the acknowledgement: before its first trade a symbol that is silent looks
-            // like one that is quiet, and REST is not asked about it.
-            if matches!(venue, Coinbase | Kraken | Bitfinex) {
-                plans.push(started_with("from the start", &["ack-silence:for=1s"], &[]));
-                plans.push(started_with("one symbol from the start", &["ack-silence:for=1s,symbol={symbol}"], &[]));
-            }
-            plans
-        }
+        "ack-silence" => vec![
+            plan("after a reconnect", &["ack-silence:for=1s", "close"], &[Reconnect, Filled]),
+            plan(
+                "one symbol after a reconnect",
+                &["ack-silence:for=1s,symbol={symbol}", "close"],
+                &[Reconnect, Filled],
+            ),
+            // Binance and OKX promise nothing after the acknowledgement: what never comes is suspected after a minute.
+            started_with("from the start", &["ack-silence:for=1s"], &[]),
+            started_with("one symbol from the start", &["ack-silence:for=1s,symbol={symbol}"], &[]),
+        ],
         "close" => vec![plan("refused meanwhile", &["close:refuse=1s"], &[Down, Reconnect, Error("closed"), Filled])],
         "reset" => vec![
             plan("refused meanwhile", &["reset:refuse=1s"], &[Down, Reconnect, Error("broken"), Filled]),

@@ -164,7 +164,7 @@ impl Intake {
         self.settle(now, context);
     }
 
-    /// A stream of a symbol is suspected to be dead.
+    /// A stream of a symbol is suspected to be dead, and with it those of the symbol whose own silence tells nothing.
     pub(crate) fn suspect(
         &mut self,
         (symbol, name): (SymbolIndex, &str),
@@ -172,12 +172,16 @@ impl Intake {
         now: Arrival,
         context: &Context,
     ) {
-        // Another venue may have a symbol of the same name.
-        let is_meant = |key: &Key| self.table.wanted(*key).is_some_and(|wanted| wanted.symbol == symbol);
-        if let Some(key) = self.table.key(name, stream).filter(is_meant) {
-            self.table.suspect(key, now.at);
-            self.settle(now, context);
+        for of_symbol in [Recorded::Trades, Recorded::Quotes] {
+            let Some(key) = self.table.key(name, of_symbol) else { continue };
+            // Another venue may have a symbol of the same name.
+            let Some(wanted) = self.table.wanted(key).filter(|wanted| wanted.symbol == symbol) else { continue };
+            let promises_nothing = context.venue.liveness(wanted.subscription.stream).repeats.is_none();
+            if of_symbol == stream || promises_nothing && self.table.is_silent(key, now.at) {
+                self.table.suspect(key, now.at);
+            }
         }
+        self.settle(now, context);
     }
 
     /// The connection ended, and was last alive at `proven`: it carries nothing any more.

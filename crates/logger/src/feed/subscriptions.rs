@@ -26,6 +26,8 @@ const PAUSE: Duration = Duration::from_secs(60);
 const LONGEST_PAUSE: Duration = Duration::from_secs(3_600);
 /// A subscription that lived this long has proven itself: its next failure is its first.
 const PROVEN_AFTER: Duration = Duration::from_secs(60);
+/// What brought anything in this time did not fall silent before the trade that another stream did not bring.
+const SILENCED: Duration = Duration::from_secs(1);
 /// Asked for so many times without any answer, a subscription counts as refused.
 const IGNORED_AFTER: u32 = 3;
 /// A subscription that had lived and failed so many times in a row: it is the connection that is bad.
@@ -129,7 +131,7 @@ enum State {
     /// Since then, which may lie ahead while requests wait for their turn.
     Asked {
         since: Instant,
-        /// Data can only come of this request, for what was before it has surely ended.
+        /// Data can be taken for what was asked for: nothing was before it, or what was has ended, or lives on.
         is_first: bool,
     },
     /// Acknowledged, and the book has not come.
@@ -409,6 +411,11 @@ impl Subscriptions {
         }
     }
 
+    /// Whether it may have fallen silent together with one that is suspected.
+    pub(crate) fn is_silent(&self, key: Key, now: Instant) -> bool {
+        self.entry(key).is_some_and(|entry| now.saturating_duration_since(entry.heard.at) >= SILENCED)
+    }
+
     /// Frames of the connection are missing: each stream lost something. Those with a kept book begin anew, the others go on.
     pub(crate) fn frames_missing(&mut self, proven_ns: u64, now: Instant) {
         for key in self.live().collect::<Vec<_>>() {
@@ -435,15 +442,21 @@ impl Subscriptions {
         }
     }
 
-    /// Maintenance is over: all is asked for anew.
+    /// Maintenance is over: all is asked for anew at once. Some venues keep subscriptions meanwhile: what comes is taken up, but
+    /// for books, which may have missed changes.
     pub(crate) fn maintenance_over(&mut self, arrival: Arrival) {
         self.maintenance(arrival);
         self.in_maintenance = false;
+        let mut together = Vec::new();
         for key in self.keys() {
             if let Some(entry) = self.entry_mut(key).filter(|entry| !entry.refused) {
                 entry.failures = 0;
-                entry.state = State::Waiting { until: arrival.at };
+                entry.state = State::Asked { since: arrival.at, is_first: !(entry.keeps_book && entry.proven) };
+                together.push(key);
             }
+        }
+        if !together.is_empty() {
+            self.effects.push(Effect::Ask(together));
         }
     }
 

@@ -1,4 +1,5 @@
-//! What the recorder suspects: a stream that looks alive, while REST has trades that it did not bring.
+//! What the recorder suspects: a stream that looks alive, while REST has trades that it did not bring, or that never brought
+//! any.
 
 use column_store::Stream;
 use tokio::sync::broadcast;

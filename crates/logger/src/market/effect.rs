@@ -20,7 +20,7 @@ pub(crate) enum Effect {
     Gap(Gap),
     Cover(Stream, Covered),
     Ask(Question),
-    /// REST has trades that the stream did not bring although it is said to be live.
+    /// REST has trades that the stream did not bring although it is said to be live, or nothing ever came.
     Suspect(Stream),
 }
 

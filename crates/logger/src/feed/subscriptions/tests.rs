@@ -227,9 +227,14 @@ fn maintenance_ends_all_and_its_end_begins_all() {
     assert_eq!(rig.table.effects(), [lost(a, LostWhy::Ended, 5)]);
     assert!(rig.table.in_maintenance());
     assert_eq!(rig.check(5_000), []);
+    assert_eq!(rig.table.data("A", Recorded::Trades, rig.at(4_999)), Data::Uncarried(0));
     rig.table.maintenance_over(rig.at(5_000));
-    assert_eq!(rig.check(5_000), [Effect::Ask(vec![a, b])]);
+    assert_eq!(rig.table.effects(), [Effect::Ask(vec![a, b])]);
     assert!(!rig.table.in_maintenance());
+    assert_eq!(rig.table.data("A", Recorded::Trades, rig.at(5_000)), Data::Carried(0), "the venue kept it");
+    assert_eq!(rig.table.effects(), [Effect::Live(a)]);
+    rig.acknowledge(b, 5_001);
+    assert_eq!(rig.check(5_001), []);
 }
 
 #[test]
@@ -279,6 +284,9 @@ fn suspicions_renew_what_lives_and_not_too_often() {
     assert_eq!(rig.table.effects(), [lost(key, LostWhy::Dead, 0), Effect::End(key)]);
     rig.table.nothing_to_end(key);
     assert_eq!(rig.check(60), [Effect::Ask(vec![key])]);
+    rig.table.data("A", Recorded::Trades, rig.at(61));
+    assert!(!rig.table.is_silent(key, rig.at(61).at));
+    assert!(rig.table.is_silent(key, rig.at(62).at));
 }
 
 #[test]

@@ -95,9 +95,10 @@ impl ById {
 
     /// A connection carries the stream after none did.
     pub(crate) fn live(&mut self, context: &Context<'_>) {
-        // Before the first trade of all nothing can have been missed.
-        if self.ids.last().is_some() {
-            self.poll.now(context.now_ns, context.rules.quiet_poll_ns);
+        match self.ids.last() {
+            Some(_) => self.poll.now(context.now_ns, context.rules.quiet_poll_ns),
+            // Before the first trade of all nothing can have been missed; but it should come.
+            None => self.poll.heard(context.now_ns, context.rules.quiet_poll_ns),
         }
     }
 
@@ -272,13 +273,22 @@ impl ById {
         self.apply_early(context);
     }
 
-    /// The next question; up to the newest only while a connection carries the stream.
-    pub(crate) fn wanted(&mut self, is_live: bool, context: &Context<'_>) -> Option<Wanted> {
+    /// The next question; up to the newest only while a connection carries the stream. One that never brought anything leaves
+    /// nothing to ask for, and not all venues promise a first message: it is suspected, less and less often.
+    pub(crate) fn wanted(&mut self, is_live: bool, context: &mut Context<'_>) -> Option<Wanted> {
         let of_gap = self.gaps.wanted(&self.ids, context.now_ns);
         if of_gap.is_some() || !is_live || !self.poll.is_due(context.now_ns) {
             return of_gap;
         }
-        let last = self.ids.last().filter(|last| *last < u64::MAX)?;
+        let Some(last) = self.ids.last() else {
+            self.poll.asked();
+            self.poll.answered(false, context.now_ns, context.rules.quiet_poll_ns);
+            context.out.push(Effect::Suspect(Stream::Trades));
+            return None;
+        };
+        if last == u64::MAX {
+            return None;
+        }
         self.poll.asked();
         let times = (self.last_ns.saturating_sub(MARGIN_NS), context.now_ns.saturating_add(MARGIN_NS));
         Some(Wanted { ids: Some((last + 1, u64::MAX)), times })

@@ -1,4 +1,5 @@
-//! When to ask a venue for the newest trades of a symbol: after each reconnect, and while nothing comes.
+//! When to ask a venue for the newest trades of a symbol: after each reconnect, and while nothing comes. Of a symbol that
+//! never traded nothing can be asked: its stream is suspected then.
 
 use super::asked::pause_ns;
 

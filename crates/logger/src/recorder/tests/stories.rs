@@ -223,6 +223,28 @@ fn a_quiet_symbol_is_asked_about_less_and_less_often() {
     assert_eq!(waits, [60, 120, 240, 480, 960, 1_920, 3_600, 3_600]);
 }
 
+/// Of what never traded nothing can be asked.
+#[test]
+fn a_stream_that_never_brought_anything_is_suspected_less_and_less_often() {
+    let mut world = World::of_ids();
+    world.step(Step::Connect);
+    let mut waits = Vec::new();
+    for suspicion in 1..=8 {
+        let before_ns = world.now_ns;
+        while world.suspected < suspicion {
+            world.wait(1);
+        }
+        waits.push((world.now_ns - before_ns) / S);
+    }
+    assert_eq!(waits, [60, 120, 240, 480, 960, 1_920, 3_600, 3_600]);
+    assert_eq!(world.asked, 0);
+    world.step(Step::Trade(1));
+    while world.asked == 0 {
+        world.wait(1);
+    }
+    assert_eq!(world.suspected, 8, "now it can be asked about");
+}
+
 #[test]
 fn the_venues_word_on_its_last_trade_shows_a_loss_at_the_end() {
     let mut world = begun();
