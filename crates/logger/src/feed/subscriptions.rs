@@ -120,6 +120,8 @@ struct Entry {
     /// In a row.
     failures: u32,
     refused: bool,
+    /// The newest request for it was one for other symbols, too.
+    with_others: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -202,6 +204,7 @@ impl Subscriptions {
                 proven: false,
                 failures: 0,
                 refused: false,
+                with_others: false,
             };
             let row = *table.names.entry(name.as_str().into()).or_insert_with(|| {
                 table.rows.push(Row { symbol: *symbol, name: name.clone(), streams: [None, None] });
@@ -328,16 +331,16 @@ impl Subscriptions {
         Data::Carried(symbol)
     }
 
-    /// The venue refused these with one message. More than one symbol are the victims of one bad one among them: each is
-    /// asked for alone at once. One alone is the bad one.
+    /// The venue refused these. What was asked for with others may be the victim of one bad symbol among them, which some venues
+    /// tell with one message for each: it is asked for alone at once. What was asked for alone is bad itself.
     pub(crate) fn refused(&mut self, keys: &[Key], now: Instant) {
-        let together = keys.iter().any(|key| Some(key.row) != keys.first().map(|first| first.row));
         for key in keys {
             let Some(entry) = self.entry_mut(*key) else { continue };
             match entry.state {
                 State::Live { .. } | State::Acknowledged { .. } => {}
                 State::Ending { ask_at, .. } => entry.state = State::Waiting { until: ask_at },
-                State::Asked { .. } | State::Waiting { .. } if together => {
+                State::Asked { .. } | State::Waiting { .. } if entry.with_others => {
+                    entry.with_others = false;
                     entry.failures = entry.failures.max(1);
                     entry.state = State::Waiting { until: now };
                 }
@@ -455,9 +458,7 @@ impl Subscriptions {
                 together.push(key);
             }
         }
-        if !together.is_empty() {
-            self.effects.push(Effect::Ask(together));
-        }
+        self.ask_together(together);
     }
 
     /// The request for it goes out so much later.
@@ -501,9 +502,18 @@ impl Subscriptions {
         for key in self.keys() {
             self.check_one(key, now, &mut together);
         }
-        if !together.is_empty() {
-            self.effects.push(Effect::Ask(together));
+        self.ask_together(together);
+    }
+
+    fn ask_together(&mut self, keys: Vec<Key>) {
+        let Some(first) = keys.first().map(|key| key.row) else { return };
+        let with_others = keys.iter().any(|key| key.row != first);
+        for key in &keys {
+            if let Some(entry) = self.entry_mut(*key) {
+                entry.with_others = with_others;
+            }
         }
+        self.effects.push(Effect::Ask(keys));
     }
 
     fn check_one(&mut self, key: Key, now: Instant, together: &mut Vec<Key>) {
@@ -517,6 +527,7 @@ impl Subscriptions {
                 if entry.failures == 0 {
                     together.push(key);
                 } else {
+                    entry.with_others = false;
                     self.effects.push(Effect::Ask(vec![key]));
                 }
             }

@@ -172,7 +172,9 @@ fn a_refusal_of_one_is_of_that_one_and_one_of_many_is_of_none() {
     let mut rig = Rig::new("binance", &["A", "B", "C"], &[Stream::Trades]);
     let [a, b, c] = ["A", "B", "C"].map(|name| rig.key(name, Recorded::Trades));
     rig.check(0);
-    rig.table.refused(&[a, b, c], rig.at(1).at);
+    // With one message or several.
+    rig.table.refused(&[a, b], rig.at(1).at);
+    rig.table.refused(&[c], rig.at(1).at);
     assert_eq!(rig.table.effects(), []);
     assert_eq!(rig.check(1), [Effect::Ask(vec![a]), Effect::Ask(vec![b]), Effect::Ask(vec![c])], "each alone");
     rig.table.refused(&[b], rig.at(2).at);
