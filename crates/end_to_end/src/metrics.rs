@@ -4,13 +4,17 @@ use std::{net::SocketAddr, time::Duration};
 
 use crate::{eventually, http};
 
+/// A scrape that takes longer is none.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 /// One scrape.
 pub struct Scrape(String);
 
 impl Scrape {
     /// Scrapes a service; `None` while it does not answer.
     pub async fn of(address: SocketAddr) -> Option<Scrape> {
-        let answer = http::try_get(address, "/metrics").await?;
+        // A service that is killed or only just starts may leave a request unanswered.
+        let answer = tokio::time::timeout(PATIENCE, http::try_get(address, "/metrics")).await.ok()??;
         assert_eq!(answer.status, 200);
         Some(Scrape(answer.text()))
     }

@@ -17,6 +17,9 @@ use exchange_simulator::{ControlEntry, Entry, MessageEntry, Simulator, VenueKind
 
 use crate::files::{self, GapRecord};
 
+/// Clocks of both programs are the same, but a mark is set a little after what it marks; ns of the system's clock.
+const SLACK_NS: u64 = 50_000_000;
+
 /// All that a simulator knows at one moment, best when its market rests.
 pub struct Oracle {
     messages: BTreeMap<(VenueKind, String), Vec<MessageEntry>>,
@@ -33,6 +36,13 @@ pub struct Crash {
     pub safe_ns: u64,
     /// When it came.
     pub at_ns: u64,
+}
+
+impl Crash {
+    /// Whether it may have taken what was sent then; the crash is noted a little after it.
+    fn takes(&self, sent_ns: u64) -> bool {
+        (self.safe_ns..=self.at_ns.saturating_add(SLACK_NS)).contains(&sent_ns)
+    }
 }
 
 /// How one symbol's files compare.
@@ -126,7 +136,7 @@ impl Oracle {
             ..Verdict::default()
         };
         let table = files::table(data, venue.name(), symbol, "TRADES");
-        let truth = trades::Truth::of(venue, messages, rest);
+        let truth = trades::Truth::of(venue, messages, rest, &self.crashes);
         truth.judge(&table, &files::coverage(data, venue.name(), symbol, "TRADES"), &mut verdict);
         let controls: Vec<_> = self.controls.iter().filter(|control| control.venue == venue).collect();
         let quotes = quotes::Truth::of(symbol, messages, &controls, &self.crashes, self.speed);

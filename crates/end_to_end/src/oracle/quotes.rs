@@ -4,11 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use exchange_simulator::{ControlEntry, ControlMessage, MessageEntry, MessageKind};
 
-use super::{Crash, Verdict, bits, trades};
+use super::{Crash, SLACK_NS, Verdict, bits, trades};
 use crate::files::Series;
-
-/// Clocks of both programs are the same, but a mark is set a little after what it marks; ns of the system's clock.
-const SLACK_NS: u64 = 50_000_000;
 
 /// A connection that is reset takes what was on its way with it, and a subscription is asked for anew as soon as it is found to
 /// be hurt; ns of the system's clock.
@@ -97,7 +94,7 @@ impl<'a> Truth<'a> {
         let doubts = doubts(symbol, &lines, controls, HASTE_NS * speed);
         need(symbol, &mut lines, controls, &doubts, SLACK_NS * speed);
         for line in lines.iter_mut().filter(|line| line.need == Need::Row) {
-            if crashes.iter().any(|crash| (crash.safe_ns..=crash.at_ns + SLACK_NS).contains(&line.message.sent_ns)) {
+            if crashes.iter().any(|crash| crash.takes(line.message.sent_ns)) {
                 line.need = Need::Told;
             }
         }

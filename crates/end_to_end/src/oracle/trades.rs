@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use exchange_simulator::{MessageEntry, MessageKind, Side, VenueKind};
 
-use super::{Verdict, bits};
+use super::{Crash, Verdict, bits};
 use crate::files::{Claim, Series};
 
 /// A frame that did not come was sent so long at most before the frame in front of it was read, which begins the interval.
@@ -17,6 +17,8 @@ pub(super) struct Truth<'a> {
     facts: BTreeMap<u64, &'a MessageEntry>,
     /// Those that some connection got.
     delivered: BTreeSet<u64>,
+    /// The first of them that no crash can have taken. A logger that is killed before it wrote a first row knows of none.
+    first_safe: Option<u64>,
     rest: &'a BTreeSet<u64>,
 }
 
@@ -36,20 +38,28 @@ impl Values {
 }
 
 impl<'a> Truth<'a> {
-    pub(super) fn of(venue: VenueKind, messages: &'a [MessageEntry], rest: &'a BTreeSet<u64>) -> Truth<'a> {
+    pub(super) fn of(
+        venue: VenueKind,
+        messages: &'a [MessageEntry],
+        rest: &'a BTreeSet<u64>,
+        crashes: &[Crash],
+    ) -> Truth<'a> {
         // The other names are of sums of trades, which the logger does not ask for here.
         let each = messages.iter().filter(|message| {
             message.kind == MessageKind::Trade && !matches!(message.message.as_ref(), "aggTrade" | "trades")
         });
-        let (mut facts, mut delivered) = (BTreeMap::new(), BTreeSet::new());
+        let (mut facts, mut delivered, mut safe) = (BTreeMap::new(), BTreeSet::new(), BTreeSet::new());
         for message in each {
             let id = message.id.unwrap();
             facts.entry(id).or_insert(message);
             if !message.connections.is_empty() {
                 delivered.insert(id);
+                if !crashes.iter().any(|crash| crash.takes(message.sent_ns)) {
+                    safe.insert(id);
+                }
             }
         }
-        Truth { contiguous: venue != VenueKind::Bitfinex, facts, delivered, rest }
+        Truth { contiguous: venue != VenueKind::Bitfinex, facts, delivered, first_safe: safe.first().copied(), rest }
     }
 
     pub(super) fn fact(&self, id: u64) -> Option<&'a MessageEntry> {
@@ -58,7 +68,9 @@ impl<'a> Truth<'a> {
 
     pub(super) fn judge(&self, table: &Series, claims: &[Claim], verdict: &mut Verdict) {
         let recorded = self.judge_rows(table, verdict);
-        let Some(first) = self.delivered.first().copied() else { return };
+        // From the first row on, nothing is lost where ids prove it.
+        let first_row = recorded.intersection(&self.delivered).next().filter(|_| self.contiguous).copied();
+        let Some(first) = self.first_safe.into_iter().chain(first_row).min() else { return };
         let (mut lost, mut untold) = (Vec::new(), Vec::new());
         for (id, fact) in self.facts.range(first..) {
             let deliverable = self.delivered.contains(id) || self.rest.contains(id);

@@ -46,14 +46,36 @@ impl Interval {
     fn new(record: Gap, ended: bool) -> Interval {
         Interval { record, ended, next_ns: 0, failures: 0, brought: 0, holds: false }
     }
+
+    fn distance_ns(&self, ns: u64) -> u64 {
+        self.record.from_ns.saturating_sub(ns).max(ns.saturating_sub(self.record.to_ns))
+    }
+
+    /// The times of a question about it alone.
+    fn times(&self) -> (u64, u64) {
+        (self.record.from_ns.saturating_sub(MARGIN_NS), self.record.to_ns.saturating_add(MARGIN_NS))
+    }
+
+    /// From when on an answer is the last word on it, ns.
+    fn settled_ns(&self) -> u64 {
+        self.record.to_ns.saturating_add(SETTLED_NS)
+    }
+
+    fn is_within(&self, (from, to): (u64, u64)) -> bool {
+        self.ended && from <= self.times().0 && self.times().1 <= to
+    }
 }
 
 impl ByTime {
     /// Goes on after files whose trades are proven up to `proven_ns`, with the intervals that are open in the record.
     pub(crate) fn resume(&mut self, ids: UniqueIds, proven_ns: u64, open: Vec<Gap>, context: &mut Context<'_>) {
         (self.ids, self.proven_ns) = (ids, proven_ns);
-        let is_last = |gap: &Gap| gap.to_ns >= proven_ns;
-        self.intervals = open.into_iter().map(|gap| Interval::new(gap.clone(), !is_last(&gap))).collect();
+        self.intervals = open.into_iter().map(|gap| Interval::new(gap, true)).collect();
+        self.intervals.make_contiguous().sort_by_key(|interval| (interval.record.from_ns, interval.record.to_ns));
+        // Only the last can be one that nobody ended: one before it may have ended when the last began.
+        if let Some(last) = self.intervals.back_mut() {
+            last.ended = last.record.to_ns < proven_ns;
+        }
         if proven_ns > 0 && self.intervals.iter().all(|interval| interval.ended) {
             self.begin_interval("restart", context);
         }
@@ -127,11 +149,8 @@ impl ByTime {
                 continue;
             }
             self.ids.insert(trade.id);
-            let of_interval = |interval: &&mut Interval| {
-                let (from, to) = (interval.record.from_ns, interval.record.to_ns);
-                (from.saturating_sub(MARGIN_NS)..=to.saturating_add(MARGIN_NS)).contains(&trade.event_ns)
-            };
-            if let Some(interval) = self.intervals.iter_mut().find(of_interval) {
+            let nearest = self.intervals.iter_mut().min_by_key(|interval| interval.distance_ns(trade.event_ns));
+            if let Some(interval) = nearest.filter(|interval| interval.distance_ns(trade.event_ns) <= MARGIN_NS) {
                 interval.brought += 1;
             }
             each(trade, context);
@@ -141,26 +160,40 @@ impl ByTime {
 
     pub(crate) fn wanted(&self, now_ns: u64) -> Option<Wanted> {
         let due = self.intervals.iter().find(|interval| interval.ended && interval.next_ns <= now_ns)?;
-        let times = (due.record.from_ns.saturating_sub(MARGIN_NS), due.record.to_ns.saturating_add(MARGIN_NS));
-        Some(Wanted { ids: None, times })
+        Some(Wanted { ids: None, times: self.joined(due.times()) })
+    }
+
+    /// The times with those of all intervals whose questions would overlap: one question is for them all, because a burst of
+    /// missing frames makes many, and venues that are asked by time answer few questions a minute.
+    fn joined(&self, times: (u64, u64)) -> (u64, u64) {
+        let mut joined = times;
+        loop {
+            let (from, to) = joined;
+            for (first, last) in self.intervals.iter().filter(|interval| interval.ended).map(Interval::times) {
+                if first <= joined.1 && joined.0 <= last {
+                    joined = (joined.0.min(first), joined.1.max(last));
+                }
+            }
+            if joined == (from, to) {
+                return joined;
+            }
+        }
     }
 
     /// The question came to its end.
     pub(crate) fn answered(&mut self, asked: &Asked, end: FillEnd, context: &mut Context<'_>) {
-        let (from, to) = asked.wanted.times;
-        for interval in self.intervals.iter_mut().filter(|interval| interval.ended) {
-            let record = &interval.record;
-            if record.from_ns.saturating_sub(MARGIN_NS) < from || record.to_ns.saturating_add(MARGIN_NS) > to {
-                continue;
-            }
+        let times = asked.wanted.times;
+        let within = self.intervals.iter().filter(|interval| interval.is_within(times));
+        // What was asked too early is asked again once, when the last of them is settled.
+        let all_settled_ns = within.map(Interval::settled_ns).max().unwrap_or(0);
+        for interval in self.intervals.iter_mut().filter(|interval| interval.is_within(times)) {
             interval.holds = false;
-            let settled_ns = record.to_ns.saturating_add(SETTLED_NS);
             match end {
                 FillEnd::Failed => {
                     interval.failures = interval.failures.saturating_add(1);
                     interval.next_ns = context.now_ns.saturating_add(pause_ns(interval.failures));
                 }
-                FillEnd::Answered if asked.at_ns < settled_ns => interval.next_ns = settled_ns,
+                FillEnd::Answered if asked.at_ns < interval.settled_ns() => interval.next_ns = all_settled_ns,
                 FillEnd::Answered => {
                     // One was counted when the interval began: how many it hid is known now.
                     context.metrics.gap(interval.brought.saturating_sub(1));

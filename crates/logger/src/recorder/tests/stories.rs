@@ -323,6 +323,39 @@ fn counted_frames_are_the_coverage_of_trades_whose_ids_only_rise() {
 }
 
 #[test]
+fn a_burst_of_missing_frames_is_asked_about_as_one() {
+    let mut world = World::of_times();
+    world.step(Step::Connect);
+    world.step(Step::Trade(3));
+    for _ in 0..10 {
+        world.step(Step::Miss(2));
+        world.step(Step::Trade(1));
+        world.wait(1);
+    }
+    assert_eq!(world.asked, 1, "about the first");
+    world.answer(0, Some(FillEnd::Answered));
+    world.wait(1);
+    let (last, question) = (world.trades.last_key_value().unwrap(), world.question.clone().unwrap());
+    assert!(question.times.0 < NOW && question.times.1 > *last.1, "{question:?}");
+    world.answer(0, Some(FillEnd::Failed));
+    world.wait(3);
+    assert_eq!(world.asked, 3, "a failure is one for all");
+    world.answer(0, Some(FillEnd::Answered));
+    world.wait(20);
+    assert_eq!(world.asked, 4, "when the last is settled");
+    world.answer(0, Some(FillEnd::Answered));
+    world.wait(60);
+    world.flush();
+    assert_eq!((world.asked, world.ids().len()), (4, 33));
+    let gaps = world.gaps(Table::Trades);
+    assert!(gaps.len() == 10 && gaps.iter().all(|gap| gap.state == GapState::Filled), "{gaps:?}");
+    // Twenty trades, and the ten intervals without quotes.
+    assert_eq!(world.value("gpu_charts_data_gaps_total"), 30.0);
+    assert_eq!(world.value("gpu_charts_data_gaps_filled_total"), 20.0);
+    world.check();
+}
+
+#[test]
 fn trades_of_nobody_in_particular_are_recorded() {
     let mut world = begun();
     world.step(Step::Disconnect);

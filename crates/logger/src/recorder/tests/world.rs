@@ -404,8 +404,8 @@ impl World {
         let gaps = self.gaps(Table::Trades);
         let unfilled: Vec<&Gap> = gaps.iter().filter(|gap| gap.state != GapState::Filled).collect();
         for (id, ns) in self.trades.range(first..) {
-            // What REST tells of an interval reaches beyond it; before the first connection nothing was promised.
-            if recorded.contains(id) || self.first_live_ns.is_none_or(|first_ns| *ns < first_ns) {
+            // What REST tells of an interval reaches beyond it; of what was when the first connection began nothing was promised.
+            if recorded.contains(id) || self.first_live_ns.is_none_or(|first_ns| *ns <= first_ns) {
                 continue;
             }
             assert!(self.forgotten.contains(id), "{id} can be had of the venue, and is not in the files: {gaps:#?}");
