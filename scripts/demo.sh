@@ -41,7 +41,8 @@ need_free_port "$SERVER_METRICS_PORT" SERVER_METRICS_PORT "the server's metrics"
 need_free_port "$PROMETHEUS_PORT" PROMETHEUS_PORT "Prometheus"
 need_free_port "$SERVER_PORT" SERVER_PORT "the server's data"
 
-step "build" cargo build --locked --package exchange_simulator --package logger --package "$SERVER"
+# The whole workspace, as the tests build it: other sets of packages would be built with other features, all anew.
+step "build" cargo build --locked --workspace --bins
 bin=${CARGO_TARGET_DIR:-$ROOT/target}/debug
 
 if [[ $dir ]]; then

@@ -18,7 +18,8 @@ SAMPLE_URL='' SAMPLE_DIR=''
 start_sample_server() {
   local port=$1 end=$2 live=${3:-} server=ultra_low_latency_server_chunked_parallel log bin
   bin=${CARGO_TARGET_DIR:-$ROOT/target}/debug
-  (cd "$ROOT" && cargo build --locked --package "$server" --bins --example sample_data)
+  # The same build as that of the tests.
+  (cd "$ROOT" && cargo build --locked --workspace --bins --examples)
   new_temp_dir SAMPLE_DIR
   log=$SAMPLE_DIR/server.log
   if [[ $live ]]; then

@@ -44,7 +44,7 @@ fn simulated(exchange: &str, path: &PathBuf) {
     let symbols: Vec<String> = serde_json::from_str(symbols).unwrap();
     let (frames, blank): (Vec<String>, Vec<String>) =
         frames.lines().map(|frame| (frame.to_owned(), format!(" {frame}"))).unzip();
-    let venue = known_venue(exchange).unwrap();
+    let venue = venue(exchange).unwrap();
     // What a session keeps follows from the frames before, so each round begins anew.
     let in_order = |frames: &[String]| {
         let mut session = venue.session();
@@ -56,7 +56,7 @@ fn simulated(exchange: &str, path: &PathBuf) {
         time(frames, 1, |frame| decode(session.as_mut(), frame))
     };
     let rounds = || (0..ROUNDS).map(|_| [in_order(&frames), in_order(&blank), time(&frames, 1, look_up)]);
-    print(&format!("{exchange} simulated, all in order"), frames.len(), rounds().collect());
+    print(&format!("{exchange} simulated, all in order"), frames.len(), &rounds().collect::<Vec<_>>());
 }
 
 /// Prints a row for each kind of data frame that the tests have of a venue.
@@ -134,12 +134,12 @@ fn row(name: &str, session: &mut dyn Session, frames: &[String]) {
             time(frames, repeats, look_up),
         ]
     };
-    let rounds = (0..ROUNDS).map(round).collect();
-    print(name, frames.len(), rounds);
+    let rounds: Vec<_> = (0..ROUNDS).map(round).collect();
+    print(name, frames.len(), &rounds);
 }
 
 /// Prints the quickest rounds of our decoder, its typed form and `Value`.
-fn print(name: &str, frames: usize, rounds: Vec<[f64; 3]>) {
+fn print(name: &str, frames: usize, rounds: &[[f64; 3]]) {
     let quickest = |way: usize| rounds.iter().map(|round| round[way]).min_by(f64::total_cmp).unwrap();
     let [ours, typed, value] = [0, 1, 2].map(quickest);
     println!("{name:<34} {frames:>8} {ours:>7.0} {typed:>7.0} {value:>7.0}   {:>5.2}×", ours / value);

@@ -99,7 +99,7 @@ mod tests {
         };
         let line = vitals.to_string();
         assert_eq!(line, "4/5 venues  1235 msg/s  1100 rows/s  3 missing  queue 1%  disk 42 d");
-        assert!(Vitals { disk_days: f64::INFINITY, ..vitals.clone() }.to_string().ends_with("disk -"));
+        assert!(Vitals { disk_days: f64::INFINITY, ..vitals }.to_string().ends_with("disk -"));
         assert!(Vitals { disk_days: 1e9, ..vitals }.to_string().ends_with("disk >9999 d"));
     }
 }

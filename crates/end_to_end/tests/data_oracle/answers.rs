@@ -10,12 +10,12 @@ use crate::{
 };
 
 /// `None` if the connection broke.
-pub async fn ask(server: SocketAddr, path: &str) -> Option<Answer> {
+pub(crate) async fn ask(server: SocketAddr, path: &str) -> Option<Answer> {
     http::try_get(server, path).await
 }
 
 /// The columns of an answer, which must be those asked for.
-pub fn decode(answer: &Answer, format: &str, table: Table, columns: &[&str]) -> Cells {
+pub(crate) fn decode(answer: &Answer, format: &str, table: Table, columns: &[&str]) -> Cells {
     let kinds: Vec<Kind> = columns.iter().map(|name| table.kind(name)).collect();
     let media_type = answer.header("content-type").unwrap();
     let (expected, cells) = match format {

@@ -52,7 +52,7 @@ impl<'a> Flat<'a> {
 }
 
 /// The columns of a stream, which must have these names and kinds.
-pub fn read(mut stream: &[u8], columns: &[&str], kinds: &[Kind]) -> Vec<Vec<u8>> {
+pub(crate) fn read(mut stream: &[u8], columns: &[&str], kinds: &[Kind]) -> Vec<Vec<u8>> {
     let mut found = vec![Vec::new(); columns.len()];
     let mut has_schema = false;
     loop {

@@ -9,12 +9,12 @@ use std::{
 use rand::{Rng as _, rngs::StdRng};
 
 /// 2026-11-16 00:00:00 UTC, Unix seconds.
-pub const DAY: u64 = 1_794_787_200;
-pub const SECONDS_PER_DAY: u64 = 86_400;
+pub(crate) const DAY: u64 = 1_794_787_200;
+pub(crate) const SECONDS_PER_DAY: u64 = 86_400;
 const DAYS: u64 = 4;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub(crate) enum Kind {
     U32,
     U64,
     F32,
@@ -23,7 +23,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    pub fn width(self) -> usize {
+    pub(crate) fn width(self) -> usize {
         match self {
             Kind::U32 | Kind::F32 => 4,
             Kind::U64 | Kind::F64 => 8,
@@ -33,13 +33,13 @@ impl Kind {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Table {
+pub(crate) enum Table {
     Md,
     Trades,
 }
 
 impl Table {
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Table::Md => "MD",
             Table::Trades => "TRADES",
@@ -47,7 +47,7 @@ impl Table {
     }
 
     /// As the tables of docs/format.md list them.
-    pub fn columns(self) -> &'static [(&'static str, Kind)] {
+    pub(crate) fn columns(self) -> &'static [(&'static str, Kind)] {
         use Kind::{F32, F64, U32, U64, Uuid};
         match self {
             Table::Md => &[
@@ -86,29 +86,29 @@ impl Table {
         }
     }
 
-    pub fn kind(self, name: &str) -> Kind {
+    pub(crate) fn kind(self, name: &str) -> Kind {
         self.columns().iter().find(|(column, _)| *column == name).unwrap().1
     }
 }
 
 /// The bytes of some columns.
 #[derive(Debug, PartialEq)]
-pub struct Cells(pub Vec<Vec<u8>>);
+pub(crate) struct Cells(pub Vec<Vec<u8>>);
 
 impl Cells {
     /// The rows, if the first column is of 4 bytes or more: only to count that something was compared.
-    pub fn rows(&self) -> usize {
+    pub(crate) fn rows(&self) -> usize {
         self.0.iter().map(|column| column.len() / 4).min().unwrap_or(0)
     }
 }
 
 /// `{column}.{DD}.{MM}.{YY}.bin` of a day counted from `DAY`.
-pub fn file_name(column: &str, day: u64) -> String {
+pub(crate) fn file_name(column: &str, day: u64) -> String {
     format!("{column}.{:02}.11.26.bin", 16 + day)
 }
 
 /// A cell made of a number; floats are finite or the one NaN, an id may be none.
-pub fn cell(table: Table, name: &str, number: u64) -> Vec<u8> {
+pub(crate) fn cell(table: Table, name: &str, number: u64) -> Vec<u8> {
     let mixed = number.wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(29).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     let rarely = mixed.is_multiple_of(11);
     match table.kind(name) {
@@ -128,17 +128,17 @@ pub fn cell(table: Table, name: &str, number: u64) -> Vec<u8> {
 }
 
 /// One table of one symbol.
-pub struct Series {
-    pub exchange: &'static str,
-    pub symbol: &'static str,
-    pub table: Table,
+pub(crate) struct Series {
+    pub(crate) exchange: &'static str,
+    pub(crate) symbol: &'static str,
+    pub(crate) table: Table,
     directory: PathBuf,
 }
 
 impl Series {
     /// Some days, with what goes wrong: days and columns that are not there, empty files, files that end in the middle
     /// of a cell or before others do.
-    pub fn random(root: &Path, dice: &mut StdRng) -> Series {
+    pub(crate) fn random(root: &Path, dice: &mut StdRng) -> Series {
         let table = if dice.random_bool(0.5) { Table::Md } else { Table::Trades };
         let (exchange, symbol) = ("somewhere", "A-B");
         let directory = root.join(exchange).join(symbol).join(table.name());
@@ -184,7 +184,7 @@ impl Series {
     }
 
     /// Some of the instants at which there are rows, ns.
-    pub fn instants(&self) -> Vec<u64> {
+    pub(crate) fn instants(&self) -> Vec<u64> {
         let days = (0..DAYS).filter_map(|day| Some((self.file("time", day)?, self.file("nanos", day)?)));
         let number = |cell: &[u8]| u64::from(u32::from_le_bytes(cell.try_into().unwrap()));
         let rows = days.flat_map(|(time, nanos)| {
@@ -195,7 +195,7 @@ impl Series {
     }
 
     /// The rows of a range, looked at one by one, and what `X-Missing` has to say.
-    pub fn read(
+    pub(crate) fn read(
         &self,
         columns: &[&'static str],
         (start, end): (u64, u64),

@@ -6,9 +6,7 @@ use super::*;
 
 #[test]
 fn all_five_are_there() {
-    let names = |venues: &[&dyn exchange_protocol::Venue]| -> Vec<_> {
-        venues.iter().map(|venue| venue.facts().name).collect()
-    };
+    let names = |venues: &[&dyn Venue]| -> Vec<_> { venues.iter().map(|venue| venue.facts().name).collect() };
     assert_eq!(names(&venues()), ["binance", "bitfinex", "coinbase", "kraken", "okx"]);
     assert!(exchange_protocol::venue("gemini").is_none());
 }

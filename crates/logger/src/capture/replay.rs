@@ -120,7 +120,7 @@ impl<'p> Replay<'p> {
             while let Some(entry) = file.next() {
                 let entry = entry?;
                 number += 1;
-                if number % 1_024 == 0 {
+                if number.is_multiple_of(1_024) {
                     (self.on_progress)(self.read_bytes + file.position(), path);
                 }
                 if let Entry::Lost(count) = entry {
@@ -167,7 +167,7 @@ impl<'p> Replay<'p> {
             Entry::Flush(now_ns) => {
                 run.core.flush(now_ns)?;
                 run.flushes += 1;
-                if run.flushes % FLUSHES_PER_SYNC == 0 {
+                if run.flushes.is_multiple_of(FLUSHES_PER_SYNC) {
                     run.core.sync()?;
                 }
             }

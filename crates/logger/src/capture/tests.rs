@@ -16,10 +16,10 @@ fn trade(price: f64, id: u64) -> TradeFact {
         event_ns: u64::MAX,
         price,
         size: f64::MIN_POSITIVE,
-        taker: if id % 2 == 0 { Side::Buy } else { Side::Sell },
+        taker: if id.is_multiple_of(2) { Side::Buy } else { Side::Sell },
         maker_order_id: [id as u8; 16],
         taker_order_id: [0; 16],
-        snapshot: id % 3 == 0,
+        snapshot: id.is_multiple_of(3),
     }
 }
 

@@ -43,6 +43,8 @@ enum Known {
 pub(crate) struct Counted {
     /// Number and time of the frame up to which it is told that nothing is missing, ns.
     told: Option<(u64, u64)>,
+    /// When it began to carry the stream, ns.
+    since_ns: u64,
 }
 
 impl Trades {
@@ -80,7 +82,8 @@ impl Trades {
         context: &mut Context<'_>,
     ) {
         let is_back = self.carriers.is_empty();
-        self.carriers.add(connection, Counted { told: sequence.map(|sequence| (sequence, receive_ns)) });
+        self.carriers
+            .add(connection, Counted { told: sequence.map(|sequence| (sequence, receive_ns)), since_ns: receive_ns });
         if is_back {
             self.is_back(receive_ns, context);
         }
@@ -106,8 +109,16 @@ impl Trades {
         proven_ns: u64,
         context: &mut Context<'_>,
     ) {
-        if self.carriers.remove(connection).is_some() && self.carriers.is_empty() {
+        if self.carriers.remove(connection).is_none() {
+            return;
+        }
+        // What it missed may have come over another one, unless that one began later.
+        if self.carriers.iter().all(|carrier| carrier.since_ns > proven_ns) {
             self.cut(reason, proven_ns, context);
+            if let Some(back_ns) = self.carriers.iter().map(|carrier| carrier.since_ns).min() {
+                self.is_back(back_ns, context);
+                self.step(context);
+            }
         }
     }
 
