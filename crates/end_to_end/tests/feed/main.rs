@@ -88,8 +88,16 @@ async fn a_refused_symbol_does_not_keep_the_others_from_counting() {
     let mut client = venue.accept().await;
     client.send(r#"{"type":"error","message":"Failed to subscribe","reason":"FOO-USD is not a valid product"}"#).await;
     client.acknowledge(&["BTC-USD"]).await;
+    // What was refused with others is asked for alone before it counts as refused.
+    for _ in 0..2 {
+        assert!(client.receive().await.contains("FOO-USD"));
+        client
+            .send(r#"{"type":"error","message":"Failed to subscribe","reason":"FOO-USD is not a valid product"}"#)
+            .await;
+    }
     expect(&logger, CONNECTED, 1.0).await;
-    expect_error(&logger, "coinbase", "subscribe", 1.0).await;
+    let refused = r#"gpu_charts_exchange_errors_total{exchange="coinbase",error_type="subscribe"}"#;
+    assert!(value(&logger, refused).await >= 2.0);
     logger.stop().await;
 }
 

@@ -64,7 +64,7 @@ pub(super) struct Arguments {
     pub(super) tls_self_signed: bool,
 
     /// Sites whose pages may read the answers, such as https://charts.example; repeatable [default: all]
-    /// [env: CORS_ORIGINS, separated by spaces]
+    /// Separated by spaces in [env: CORS_ORIGINS]
     #[arg(long, value_name = "ORIGIN")]
     pub(super) cors_origin: Vec<OsString>,
 
