@@ -43,7 +43,7 @@ pub(super) struct Arguments {
     pub(super) data_path: Option<OsString>,
 
     /// Where the data API listens: HOST:PORT, unix:PATH, or systemd; repeatable; replaces address and port
-    /// [env: DATA_LISTEN, separated by spaces]
+    /// Separated by spaces in [env: DATA_LISTEN]
     #[arg(long, value_name = "ADDRESS")]
     pub(super) data_listen: Vec<OsString>,
 
