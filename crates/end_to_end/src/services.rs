@@ -1,6 +1,6 @@
 //! The logger and the server, in this process, on free ports.
 
-use std::{fs, net::SocketAddr, path::Path};
+use std::{fs, net::SocketAddr, path::Path, time::Duration};
 
 use exchange_simulator::Simulator;
 use logger::{Clock, LoggerError, Service, cli::RunArgs};
@@ -16,6 +16,15 @@ pub fn brisk(simulator: &Simulator) -> String {
         simulator,
         "{hold: 3s, claim_grace: 200ms, quiet_poll: 1s, retries: [200ms, 500ms, 1s], seal_delay: 10m}",
     )
+}
+
+/// Limits of a simulator whose heartbeats suit the short time limits of [`brisk`]: a market that rests is not taken for dead.
+pub fn brisk_limits() -> exchange_simulator::Limits {
+    exchange_simulator::Limits {
+        heartbeat_interval: Some(Duration::from_millis(300)),
+        confirm_after: Duration::from_millis(200),
+        ..exchange_simulator::Limits::default()
+    }
 }
 
 /// As [`brisk`], where the clocks run a thousand times as fast and more: what the recorder counts on its clock is over as soon.

@@ -16,9 +16,9 @@ use end_to_end::{
     power,
     program::{Program, built, free_address},
     run,
-    services::brisk,
+    services::{brisk, brisk_limits},
 };
-use exchange_simulator::{Config, Limits, Simulator, VenueConfig, VenueKind};
+use exchange_simulator::{Config, Simulator, VenueConfig, VenueKind};
 use logger::Clock;
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
 
@@ -59,12 +59,7 @@ async fn what_kills_and_power_losses_take_comes_back() {
         rate: scale.rate,
         symbols: scale.symbols,
         keep_ledger_in_memory: true,
-        // Heartbeats that suit the short time limits of `brisk`: a market that rests is not taken for dead.
-        limits: Limits {
-            heartbeat_interval: Some(Duration::from_millis(300)),
-            confirm_after: Duration::from_millis(200),
-            ..Limits::default()
-        },
+        limits: brisk_limits(),
         ..Config::default()
     })
     .await

@@ -160,8 +160,25 @@ impl<'a> Truth<'a> {
             }
             state = Some(row.best);
         }
+        self.prefer_needed(&mut matched, &rows);
         verdict.quotes = matched.len() as u64;
         self.judge_lost(&matched, verdict);
+    }
+
+    /// A row may tell either of two quotes that are alike, of which only the later one had to be a row: then it tells that.
+    fn prefer_needed(&self, matched: &mut BTreeMap<usize, usize>, rows: &[Row]) {
+        for (index, line) in self.lines.iter().enumerate().filter(|(_, line)| line.need == Need::Row) {
+            if matched.contains_key(&index) {
+                continue;
+            }
+            let Some((&before, &number)) = matched.range(..index).next_back() else { continue };
+            let arrived_ns = rows.get(number).map_or(0, |row| row.receive_ns + self.slack_ns);
+            let alike = self.lines.get(before).is_some_and(|line| line.need != Need::Row);
+            if alike && rows.get(number).is_some_and(|row| line.is(row)) && line.message.sent_ns <= arrived_ns {
+                matched.remove(&before);
+                matched.insert(index, number);
+            }
+        }
     }
 
     /// Quotes that are no rows.

@@ -6,9 +6,9 @@ use column_store::{Audit, IdRule, Rules, Table};
 use end_to_end::{
     metrics::Scrape,
     oracle::{Oracle, Verdict},
-    services::{Logger, brisk},
+    services::{Logger, brisk, brisk_limits},
 };
-use exchange_simulator::{Config, Fault, FaultId, Limits, Simulator, VenueConfig, VenueKind};
+use exchange_simulator::{Config, Fault, FaultId, Simulator, VenueConfig, VenueKind};
 use logger::Clock;
 use tokio::time::Instant;
 
@@ -21,8 +21,9 @@ use crate::{
 const SYMBOLS: usize = 3;
 /// Market events per second.
 const RATE: f64 = 300.0;
-/// What a busy machine may take for something that takes a second or two; what was refused is asked for again after a minute.
-const DEADLINE: Duration = Duration::from_secs(120);
+/// What a busy machine may take for something that takes a second or two; what was refused is asked for again after a minute,
+/// and Bitfinex grants few questions a minute over REST.
+const DEADLINE: Duration = Duration::from_secs(240);
 /// `connection_status` tells of a socket's death within this time.
 const DOWN_WITHIN: Duration = Duration::from_secs(2);
 
@@ -91,11 +92,7 @@ impl Case {
             symbols: SYMBOLS,
             keep_ledger_in_memory: true,
             faults,
-            limits: Limits {
-                heartbeat_interval: Some(Duration::from_millis(300)),
-                confirm_after: Duration::from_millis(200),
-                ..Limits::default()
-            },
+            limits: brisk_limits(),
             ..Config::default()
         })
         .await
