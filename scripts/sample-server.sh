@@ -31,7 +31,7 @@ start_sample_server() {
   RUST_LOG=info start_service "server" "$log" "$bin/$server" --listen 127.0.0.1 --port "$port" --use-tls=false \
     --data-path "$SAMPLE_DIR/data" --metrics-listen 127.0.0.1:0
   wait_until "the server" 60 "$log" grep -q 'data port listens' "$log"
-  SAMPLE_URL=http://$(grep -o 'address=[^ ]*' "$log" | head -n 1 | cut -d = -f 2)
+  SAMPLE_URL=http://$(sed -n 's/.*data port listens address=\([^ ]*\).*/\1/p' "$log" | head -n 1)
   wait_for_url "the server" 60 "$log" "$SAMPLE_URL/api/symbols"
 }
 
