@@ -4,8 +4,8 @@
 //! alone brings one is not promised. The book of ten levels has every change, and a checksum with each. Prices are JSON
 //! numbers, whose digits are kept.
 //!
-//! Not confirmed: how many symbols a request or a connection may carry, the answer to subscribing twice (any answer without
-//! success counts as a refusal), how an empty side of a ticker looks (no price, or zero, is taken for one), and the answer
+//! Not confirmed: how many symbols a request or a connection may carry, the answer to subscribing twice (a refusal that says
+//! "already subscribed" counts as an acknowledgement, any other one as what it is), how an empty side of a ticker looks (no price, or zero, is taken for one), and the answer
 //! to `unsubscribe` (read as that to `subscribe`).
 
 mod checksum;
@@ -232,6 +232,10 @@ impl Session for Connection {
     }
 }
 
+fn is_subscribed_already(reason: &str) -> bool {
+    reason.to_ascii_lowercase().contains("already subscribed")
+}
+
 impl Connection {
     /// One request for each channel and batch of symbols.
     fn request(&mut self, subscriptions: &[Subscription], subscribes: bool) -> Vec<String> {
@@ -271,6 +275,10 @@ impl Connection {
         let mut request = frame.req_id.and_then(|id| self.requests.remove(&id));
         if let Some(reason) = frame.complaint() {
             match (symbol, &mut request) {
+                (Some(symbol), Some(request)) if request.subscribes && is_subscribed_already(reason) => {
+                    request.symbols.remove(symbol);
+                    sink(Event::Subscribed { symbol, stream: request.stream });
+                }
                 (Some(symbol), request) => {
                     let removed = request.as_mut().is_some_and(|request| request.symbols.remove(symbol));
                     let stream = request.as_ref().filter(|_| removed).map(|request| request.stream);

@@ -79,6 +79,13 @@ fn subscribes_and_hears_one_answer_for_each_symbol() {
     let expected =
         "Rejected { symbol: Some(\"xxx/USD\"), stream: Some(Trades), reason: \"Currency pair not supported xxx/USD\" }";
     check(session.as_mut(), refusal, MessageType::Error, expected);
+    let twice = refusal.replace("Currency pair not supported xxx/USD", "Already subscribed");
+    check(
+        session.as_mut(),
+        &twice.replace("\"req_id\":1", "\"req_id\":2").replace("xxx", "BTC"),
+        MessageType::Error,
+        "Subscribed { symbol: \"BTC/USD\", stream: Quotes }",
+    );
     // Without a symbol it is for what the request still waits for.
     let rest = r#"{"error":"Event(s) not found","method":"subscribe","req_id":2,"success":false}"#;
     let expected = "Rejected { symbol: Some(\"xxx/USD\"), stream: Some(Quotes), reason: \"Event(s) not found\" }";
