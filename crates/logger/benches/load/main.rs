@@ -36,6 +36,11 @@ fn main() {
     {
         return peer::record(address, symbols.parse().unwrap(), directory.as_ref());
     }
+    if let [read, address] = wanted.as_slice()
+        && read == "read"
+    {
+        return idle::read(address.parse().unwrap());
+    }
     if let [frames, directory] = wanted.as_slice()
         && frames == "frames"
     {
@@ -62,7 +67,7 @@ fn main() {
         }
     }
     if is_wanted("idle") {
-        kept.push(idle::run(2 * length));
+        kept.extend(idle::run(2 * length));
     }
 }
 
