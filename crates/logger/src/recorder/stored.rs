@@ -48,6 +48,16 @@ impl Stored<'_> {
         Ok(history.coverage.ranges().cloned().collect())
     }
 
+    /// Up to when this proves that nothing is missing, ns; 0 if it never did. Where little happens that is long after the last
+    /// row, and where nothing ever happened there is no row at all.
+    pub(super) fn proven_ns(&self, by: Proof, last_ns: u64, now_ns: u64) -> Result<u64, StoreError> {
+        let day = |ns: u64| Day::from_seconds_clamped(u32::try_from(ns / 1_000_000_000).unwrap_or(u32::MAX));
+        let history = self.reader.coverage(self.series, day(last_ns.saturating_sub(DAY_NS)), day(now_ns), RANGES)?;
+        let ranges = history.coverage.ranges().filter(|range| range.by == by);
+        let proven_ns = ranges.map(|range| if by == Proof::Live { range.to } else { range.to_ns }).max();
+        Ok(proven_ns.unwrap_or(0).max(last_ns).min(now_ns))
+    }
+
     /// Hands over the ids of all rows of the day of `since_ns` and of later ones; `false` ends it.
     fn ids_since(&self, since_ns: u64, mut each: impl FnMut(u64) -> bool) -> Result<(), StoreError> {
         let Some(column) = Table::Trades.column(Table::Trades.id_column()) else { return Ok(()) };

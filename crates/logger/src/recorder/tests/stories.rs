@@ -322,6 +322,25 @@ fn counted_frames_are_the_coverage_of_trades_whose_ids_only_rise() {
     assert!(world.coverage(Table::Trades).iter().all(|range| range.to == before || range.from > before + 1));
 }
 
+/// Frames prove that nothing happened, too: what happens while nobody records is missing from there on.
+#[test]
+fn an_interval_begins_where_frames_ended_that_brought_no_trade() {
+    let mut world = World::of_times();
+    world.step(Step::Connect);
+    let proven_ns = world.now_ns;
+    world.stop();
+    let gaps = world.gaps(Table::Trades);
+    assert!(gaps.is_empty(), "it is written with the next flush");
+    world.flush();
+    let gaps = world.gaps(Table::Trades);
+    assert_eq!(gaps.len(), 1);
+    assert_eq!((gaps[0].from_ns, gaps[0].state, gaps[0].reason.as_str()), (proven_ns, GapState::Open, "restart"));
+    world.step(Step::Trade(3));
+    world.step(Step::Forget(2));
+    world.settle();
+    world.check();
+}
+
 #[test]
 fn a_burst_of_missing_frames_is_asked_about_as_one() {
     let mut world = World::of_times();
