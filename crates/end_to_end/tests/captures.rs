@@ -199,6 +199,7 @@ async fn replay(file: PathBuf, exchange: &str, all: BTreeMap<String, Expected>) 
     assert_eq!(simulator.symbols(exchange).len(), all.len());
     for (symbol, expected) in all {
         let md = Columns::get(server.data, exchange, &symbol, "MD", &MD, always()).await;
+        md.check_rules(&[("price", "price_f64"), ("volume", "volume_f64"), ("best_bid", "best_bid_f64")]);
         let (event_id, event_ns) = (md.u64s("event_id"), md.u64s("event_ns"));
         let best = ["best_bid_f64", "bid_size_f64", "best_ask_f64", "ask_size_f64"].map(|name| md.f64_bits(name));
         let price = md.f64_bits("price_f64");

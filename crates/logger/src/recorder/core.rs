@@ -154,7 +154,8 @@ impl Core {
                 });
             }
         } else {
-            let proven_ns = trades.proven_ns(Proof::Sequence, last_trade_ns, now_ns)?;
+            let covered_ns = trades.proven_ns(Proof::Sequence, last_trade_ns, now_ns)?;
+            let proven_ns = (covered_ns, last_trade_ns.min(now_ns));
             let open = gaps.into_iter().filter(|gap| gap.state == GapState::Open && gap.from_id.is_none()).collect();
             let ids = UniqueIds::resume(&ids);
             self.with(index, now_ns, |market, context| market.trades.resume_times(ids, open, proven_ns, context));
@@ -164,7 +165,7 @@ impl Core {
         let md = Stored { reader: &self.reader, series: &recorded.md_id };
         let gaps = md.gaps(Stream::Quotes, now_ns.max(last_md_ns))?;
         let open = gaps.into_iter().filter(|gap| gap.state == GapState::Open).collect();
-        let proven_ns = md.proven_ns(Proof::Live, last_md_ns, now_ns)?;
+        let proven_ns = md.proven_ns(Proof::Live, last_md_ns, now_ns)?.max(last_md_ns.min(now_ns));
         self.with(index, now_ns, |market, context| market.quotes.resume(proven_ns, open, context));
         Ok(())
     }
