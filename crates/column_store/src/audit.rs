@@ -1,6 +1,7 @@
 //! Audits a data directory without writing to it: lengths of columns, order of the search key, ids, gaps, coverage, markers.
 //!
-//! Columns are read in blocks, so the memory that an audit needs grows with days and holes and not with rows. It needs neither
+//! Columns are read in blocks, so the memory that an audit needs grows with days and holes and not with rows; where ids are unique and no more,
+//! the newest of a series are remembered, 64 MiB at most. It needs neither
 //! `FORMAT` nor a checkpoint, nor columns that a day was written without.
 
 mod cells;
@@ -8,6 +9,7 @@ mod day;
 mod finding;
 mod ids;
 mod series;
+mod unique;
 
 use std::{collections::BTreeMap, fmt, ops::RangeInclusive, path::Path};
 
@@ -26,8 +28,8 @@ pub enum IdRule {
     /// As contiguous, but a row may stand for several events and has the id of the last: the ids in between count as there
     /// if the coverage says so.
     Aggregated,
-    /// Ids never fall and are unique, which proves nothing about what is missing.
-    Monotonic,
+    /// Ids are unique, which proves nothing about what is missing.
+    Unique,
     /// Nothing.
     #[default]
     None,

@@ -14,6 +14,10 @@ use std::{
 
 use crate::{Access, Column, Day, SeriesId, StoreError, beneath, column_file::ColumnFile, layout, recovery, store};
 
+/// Of a range of so many days it is cheaper to list the directory than to try to open files of each: who reads up to the end
+/// of time would try tens of thousands.
+const DAYS_TRIED: u32 = 64;
+
 /// A data directory, open for reading; any number of readers may stand beside one writer.
 #[derive(Debug)]
 pub struct Reader {
@@ -145,13 +149,20 @@ impl Reader {
             incomplete: Vec::new(),
             any_day: false,
         };
-        let last = Day::from_seconds_clamped(end);
-        let mut day = (start <= end).then(|| Day::from_seconds_clamped(start));
-        while let Some(this) = day.filter(|day| *day <= last) {
-            self.select_day(id, this, start, end, &mut selection)?;
-            day = this.next();
+        if start <= end {
+            for day in self.days_within(id, Day::from_seconds_clamped(start), Day::from_seconds_clamped(end))? {
+                self.select_day(id, day, start, end, &mut selection)?;
+            }
         }
         Ok(selection)
+    }
+
+    /// The days of a range that may have files: all of a short one, those of the directory of a long one.
+    fn days_within(&self, id: &SeriesId, first: Day, last: Day) -> Result<Vec<Day>, StoreError> {
+        if last.number() - first.number() < DAYS_TRIED {
+            return Ok(std::iter::successors(Some(first), |day| day.next()).take_while(|day| *day <= last).collect());
+        }
+        Ok(recovery::days(&self.root.join(id.path()))?.range(first..=last).copied().collect())
     }
 
     fn select_day(

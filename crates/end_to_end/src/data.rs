@@ -126,4 +126,22 @@ impl Columns {
         let nanos = self.u32s("nanos");
         self.u32s("time").into_iter().zip(nanos).map(|(s, ns)| u64::from(s) * 1_000_000_000 + u64::from(ns)).collect()
     }
+
+    /// The rules of time that hold for every answer: the key never falls, is the event's time where that is believable and
+    /// else the receive time, and the 4-byte floats are the exact ones rounded.
+    pub fn check_rules(&self, rounded: &[(&str, &str)]) {
+        let (keys, receive) = (self.keys(), self.u64s("receive_ns"));
+        let mut last = 0;
+        for ((key, receive), event) in keys.iter().zip(receive).zip(self.u64s("event_ns")) {
+            let believable = event + 60_000_000_000 >= receive && event <= receive + 1_000_000_000;
+            let time = if event != 0 && believable { event } else { receive };
+            assert_eq!(*key, time.max(last), "key of a row with event {event} and receive {receive} after {last}");
+            last = *key;
+        }
+        for (short, exact) in rounded {
+            for (short, exact) in self.f32s(short).into_iter().zip(self.f64_bits(exact)) {
+                assert_eq!(short.to_bits(), (f64::from_bits(exact) as f32).to_bits());
+            }
+        }
+    }
 }

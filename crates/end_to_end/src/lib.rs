@@ -7,7 +7,6 @@
 pub mod data;
 pub mod files;
 pub mod http;
-pub mod ledger;
 pub mod metrics;
 pub mod oracle;
 pub mod power;

@@ -1,5 +1,6 @@
 //! The logger as a process, killed at random moments of a five-venue run, now and then as a power loss would have it: at the
-//! end its files hold everything that the venues can deliver, once, and tell what is missing.
+//! end its files hold everything that the venues can deliver, once, and tell what is missing. Messages are dropped and REST
+//! is slow, so that it is also killed while trades wait for a fill, and while fills come.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 use std::{
@@ -18,12 +19,16 @@ use end_to_end::{
     run,
     services::{brisk, brisk_limits},
 };
-use exchange_simulator::{Config, Simulator, VenueConfig, VenueKind};
+use exchange_simulator::{Config, Fault, FaultKind, Simulator, VenueConfig, VenueKind};
 use logger::Clock;
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
 
 /// What the flush interval of `brisk` and a very busy machine leave unsafe, ns. It must still be in an interval on record.
 const UNFLUSHED_NS: u64 = 3_000_000_000;
+
+/// Messages that are dropped before each crash.
+const DROPPED: u64 = 5;
+const REST_DELAY: Duration = Duration::from_millis(400);
 
 /// How much is done.
 struct Scale {
@@ -64,6 +69,7 @@ async fn what_kills_and_power_losses_take_comes_back() {
     })
     .await
     .unwrap();
+    simulator.inject(&Fault::new(FaultKind::SlowRest { delay: REST_DELAY })).unwrap();
     let directory = tempfile::tempdir().unwrap();
     fs::write(directory.path().join("logger.yaml"), brisk(&simulator)).unwrap();
     let data = directory.path().join("data");
@@ -77,6 +83,10 @@ async fn what_kills_and_power_losses_take_comes_back() {
             Scrape::of(metrics).await.map(drop)
         })
         .await;
+        // Of a venue that counts frames each would be a question about every symbol, and REST grants few of these a minute.
+        for venue in VenueKind::ALL.into_iter().filter(|venue| *venue != VenueKind::Bitfinex) {
+            simulator.inject(&Fault::new(FaultKind::Gap { rest: true }).at(venue).times(DROPPED)).unwrap();
+        }
         tokio::time::sleep(Duration::from_millis(random.random_range(0..1_500))).await;
         assert!(logger.is_running(), "{}", logger.log());
         let at_ns = Clock::system().now_ns();
@@ -118,8 +128,13 @@ async fn what_kills_and_power_losses_take_comes_back() {
 
     let (verdicts, findings) = oracle().judge_all(&data);
     assert!(findings.is_empty(), "{findings:#?}");
-    let contiguous = VenueKind::ALL.into_iter().filter(|venue| *venue != VenueKind::Bitfinex);
-    let rules: Rules = contiguous.map(|venue| ((venue.name().to_owned(), Table::Trades), IdRule::Contiguous)).collect();
+    let rules: Rules = VenueKind::ALL
+        .into_iter()
+        .map(|venue| {
+            let rule = if venue == VenueKind::Bitfinex { IdRule::Unique } else { IdRule::Contiguous };
+            ((venue.name().to_owned(), Table::Trades), rule)
+        })
+        .collect();
     let totals = column_store::verify(&data, &Audit { rules, ..Audit::default() }, &mut |_| {}, &mut |_| {}).unwrap();
     assert_eq!((totals.damage, totals.missing), (0, 0), "{totals}");
     let (trades, quotes) =

@@ -109,8 +109,13 @@ async fn a_day_with_two_midnights_is_whole() {
         // The least busy of many symbols may have a day without a quote.
         assert!(days.len() == 3 || scale.symbols > 10, "{venue} {symbol} has {days:?}");
     }
-    let contiguous = VenueKind::ALL.into_iter().filter(|venue| *venue != VenueKind::Bitfinex);
-    let rules: Rules = contiguous.map(|venue| ((venue.name().to_owned(), Table::Trades), IdRule::Contiguous)).collect();
+    let rules: Rules = VenueKind::ALL
+        .into_iter()
+        .map(|venue| {
+            let rule = if venue == VenueKind::Bitfinex { IdRule::Unique } else { IdRule::Contiguous };
+            ((venue.name().to_owned(), Table::Trades), rule)
+        })
+        .collect();
     let totals =
         column_store::verify(data.path(), &Audit { rules, ..Audit::default() }, &mut |_| {}, &mut |_| {}).unwrap();
     let undeliverable: u64 = verdicts.values().map(|verdict| verdict.undeliverable).sum();

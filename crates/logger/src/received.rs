@@ -119,7 +119,8 @@ pub(crate) enum FillEnd {
     Answered,
     /// The venue could not be asked, or stopped answering: worth asking again later.
     Failed,
-    /// The venue cannot be asked for this.
+    /// The venue cannot be asked for this, as far as this program knows: that depends on the form of the question and on
+    /// nothing that changes while it runs, such as listings, so that asking again would only end so again.
     Unsupported,
 }
 

@@ -25,6 +25,8 @@ pub(crate) struct TradeIds {
     last: Option<u64>,
     /// Below this nothing is known but what is missing: an id there was never seen for sure.
     floor: u64,
+    /// Whether nothing below the floor was ever seen: the record of the symbol begins there.
+    begins: bool,
     /// Missing ranges up to `last`: first of a range → its last. They neither overlap nor touch.
     missing: BTreeMap<u64, u64>,
     /// The ids of a trade that lay too far ahead to be believed alone.
@@ -43,6 +45,11 @@ pub(crate) enum Seen {
     Late {
         /// How many.
         filled: u64,
+    },
+    /// Older than the first of all: the record begins with it now, and the ids between the two are missing.
+    Earlier {
+        /// Which.
+        missing: Option<Ids>,
     },
     /// So far ahead that it changes nothing before another one confirms it.
     Doubted,
@@ -63,9 +70,14 @@ pub(crate) enum Brought {
 
 impl TradeIds {
     /// Goes on after what the files hold: `floor..=last` counts as seen without `missing`, and nothing else does, so a venue
-    /// that counts anew loses nothing.
-    pub(crate) fn resume(floor: u64, last: Option<u64>, missing: impl IntoIterator<Item = Ids>) -> TradeIds {
-        let mut resumed = TradeIds { last, floor, ..TradeIds::default() };
+    /// that counts anew loses nothing. `begins`: the files hold nothing below the floor.
+    pub(crate) fn resume(
+        floor: u64,
+        begins: bool,
+        last: Option<u64>,
+        missing: impl IntoIterator<Item = Ids>,
+    ) -> TradeIds {
+        let mut resumed = TradeIds { last, floor, begins, ..TradeIds::default() };
         for (from, to) in missing {
             resumed.remember(from, to);
         }
@@ -85,12 +97,12 @@ impl TradeIds {
     /// Takes note of a live trade, or of an aggregate of the trades `first..=last`.
     pub(crate) fn observe(&mut self, first: u64, last: u64) -> Seen {
         let Some(highest) = self.last else {
-            (self.last, self.floor) = (Some(last), first);
+            (self.last, self.floor, self.begins) = (Some(last), first, true);
             return Seen::New { missing: [None; 2] };
         };
         if last <= highest {
             return match self.fill(first, last) {
-                0 if last < self.floor => Seen::Late { filled: 0 },
+                0 if last < self.floor => self.earlier(first, last),
                 0 => Seen::Duplicate,
                 filled => Seen::Late { filled },
             };
@@ -119,6 +131,19 @@ impl TradeIds {
         // Once the ids come near, it is no outlier any more.
         self.doubted = self.doubted.filter(|(begin, _)| begin.saturating_sub(last) > BELIEVED_JUMP);
         Seen::New { missing }
+    }
+
+    /// A live trade below the floor. One that is far below is not believed to tell where the record begins.
+    fn earlier(&mut self, first: u64, last: u64) -> Seen {
+        if !self.begins || self.floor - last > BELIEVED_JUMP {
+            return Seen::Late { filled: 0 };
+        }
+        let missing = range(last + 1, self.floor - 1);
+        self.floor = first;
+        if let Some((from, to)) = missing {
+            self.remember(from, to);
+        }
+        Seen::Earlier { missing }
     }
 
     /// Takes note of a trade that REST brought; one that is ahead changes nothing.
@@ -157,7 +182,7 @@ impl TradeIds {
         if self.missing.len() > REMEMBERED_GAPS
             && let Some((_, to)) = self.missing.pop_first()
         {
-            self.floor = self.floor.max(to + 1);
+            (self.floor, self.begins) = (self.floor.max(to + 1), false);
         }
     }
 

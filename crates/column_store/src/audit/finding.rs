@@ -73,13 +73,6 @@ pub enum Finding {
         /// The first such id.
         id: u64,
     },
-    /// Ids that fall, where the venue's never do.
-    IdFalls {
-        /// How often.
-        count: u64,
-        /// The first row whose id is below the one above it.
-        row: u64,
-    },
     /// Ids that the venue must have given, and that are nowhere in the series.
     MissingIds {
         /// How many.
@@ -94,7 +87,7 @@ pub enum Finding {
         /// Rows.
         count: u64,
     },
-    /// More holes than are remembered: these ids could not be judged.
+    /// More holes or unique ids than are remembered: these ids could not be judged.
     UnjudgedIds {
         /// Rows.
         count: u64,

@@ -7,6 +7,7 @@ use super::{
     cells::Tally,
     day::{self, Look},
     ids::{SeenIds, overlap},
+    unique::UniqueIds,
 };
 use crate::{
     Day, Gap, GapState, Proof, SeriesId, StoreError,
@@ -17,6 +18,8 @@ use crate::{
 
 /// Holes that a finding lists.
 const LISTED: usize = 16;
+/// Unique ids that are compared at once.
+const BLOCK_IDS: usize = 1_048_576;
 
 /// What is gathered while the days go by.
 #[derive(Default)]
@@ -24,8 +27,8 @@ struct Pass {
     rule: IdRule,
     recording: bool,
     seen: SeenIds,
-    /// The last id, for a rule by which ids never fall.
-    before: Option<u64>,
+    /// The ids, for a rule by which they are unique and no more.
+    unique: UniqueIds,
     /// Each day's highest id so far: a hole belongs to the day that first had an id behind it.
     highest: Vec<(Day, u64)>,
     gaps: Vec<(Day, Gap)>,
@@ -151,31 +154,47 @@ impl Pass {
         if self.rule == IdRule::None || rows == 0 {
             return Ok(());
         }
-        let (mut duplicates, mut falls, mut unknown) = (Tally::default(), Tally::default(), 0);
+        if self.rule == IdRule::Unique {
+            return self.unique_ids(directory, id, day, rows, findings);
+        }
+        let (mut duplicates, mut unknown) = (Tally::default(), 0);
         let unjudged = self.seen.unjudged;
-        let (rule, seen, before) = (self.rule, &mut self.seen, &mut self.before);
-        cells::ids(directory, id.table.id_column(), day, rows, |row, id| {
+        let seen = &mut self.seen;
+        cells::ids(directory, id.table.id_column(), day, rows, |_, id| {
             if id == 0 {
                 unknown += 1;
-            } else if rule != IdRule::Monotonic {
-                if !seen.insert(id) {
-                    duplicates.add(id);
-                }
-            } else {
-                match before.replace(id) {
-                    Some(last) if last > id => falls.add(row),
-                    Some(last) if last == id => duplicates.add(id),
-                    _ => {}
-                }
+            } else if !seen.insert(id) {
+                duplicates.add(id);
             }
         })?;
         self.highest.extend(self.seen.span().map(|(_, highest)| (day, highest)));
         let unjudged = self.seen.unjudged - unjudged;
-        let Tally { count, first } = duplicates;
-        findings.extend((count > 0).then_some(Finding::DuplicateIds { count, id: first }));
-        findings.extend((falls.count > 0).then_some(Finding::IdFalls { count: falls.count, row: falls.first }));
-        findings.extend((unknown > 0).then_some(Finding::UnknownIds { count: unknown }));
-        findings.extend((unjudged > 0).then_some(Finding::UnjudgedIds { count: unjudged }));
+        tell_ids(duplicates, unknown, unjudged, findings);
+        Ok(())
+    }
+
+    fn unique_ids(
+        &mut self,
+        directory: &Path,
+        id: &SeriesId,
+        day: Day,
+        rows: u64,
+        findings: &mut Vec<Finding>,
+    ) -> Result<(), StoreError> {
+        let (mut ids, mut duplicates) = (Vec::new(), Tally::default());
+        let unjudged = self.unique.unjudged;
+        let unique = &mut self.unique;
+        // An id of 0 is unknown, which where ids prove nothing is nothing to tell.
+        cells::ids(directory, id.table.id_column(), day, rows, |_, id| {
+            if id != 0 {
+                ids.push(id);
+            }
+            if ids.len() >= BLOCK_IDS {
+                unique.add(std::mem::take(&mut ids), &mut |id| duplicates.add(id));
+            }
+        })?;
+        unique.add(ids, &mut |id| duplicates.add(id));
+        tell_ids(duplicates, 0, self.unique.unjudged - unjudged, findings);
         Ok(())
     }
 
@@ -234,7 +253,7 @@ impl Pass {
     }
 
     fn judge_gap(&self, gap: &Gap, day: &mut DayAudit) {
-        let span = self.seen.span().filter(|_| self.rule != IdRule::Monotonic);
+        let span = self.seen.span();
         let ids = gap.from_id.zip(gap.to_id).filter(|(from, to)| from <= to);
         // The interval has no end, and nobody records: this is how far the record goes.
         if gap.state == GapState::Open && ids.is_none() && gap.from_ns == gap.to_ns && !self.recording {
@@ -267,6 +286,13 @@ impl Pass {
             _ => {}
         }
     }
+}
+
+fn tell_ids(duplicates: Tally, unknown: u64, unjudged: u64, findings: &mut Vec<Finding>) {
+    let Tally { count, first } = duplicates;
+    findings.extend((count > 0).then_some(Finding::DuplicateIds { count, id: first }));
+    findings.extend((unknown > 0).then_some(Finding::UnknownIds { count: unknown }));
+    findings.extend((unjudged > 0).then_some(Finding::UnjudgedIds { count: unjudged }));
 }
 
 /// The holes of one day.

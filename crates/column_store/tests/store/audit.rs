@@ -251,7 +251,7 @@ fn missing_and_double_ids_are_found_and_late_ones_are_neither() {
     assert!(findings(root.path(), &only(0)).is_empty());
     // Where ids prove nothing.
     let root = recorded(&[&[1, 2], &[10, 11]]);
-    for rule in [IdRule::None, IdRule::Monotonic] {
+    for rule in [IdRule::None, IdRule::Unique] {
         assert!(findings(root.path(), &rules(rule)).is_empty());
         assert!(!run(root.path(), &rules(rule)).0[0].is_proven());
     }
@@ -261,10 +261,19 @@ fn missing_and_double_ids_are_found_and_late_ones_are_neither() {
 }
 
 #[test]
-fn ids_that_fall_are_found_where_they_never_do() {
-    let root = recorded(&[&[5, 9], &[9, 8, 20]]);
-    let expected = [Finding::DuplicateIds { count: 1, id: 9 }, Finding::IdFalls { count: 1, row: 1 }];
-    assert_eq!(findings(root.path(), &rules(IdRule::Monotonic)), expected);
+fn ids_that_are_unique_and_no_more_are_found_when_they_come_twice() {
+    // Skips and a late fill are fine; 9 comes again on the next day, and 40 twice on one day.
+    let root = recorded(&[&[5, 9, 30], &[40, 7, 40, 9], &[50]]);
+    let expected = [Finding::DuplicateIds { count: 2, id: 9 }];
+    assert_eq!(findings(root.path(), &rules(IdRule::Unique)), expected);
+    let (series, totals) = run(root.path(), &rules(IdRule::Unique));
+    assert_eq!((totals.damage, totals.missing, series[0].is_proven()), (1, 0, false));
+    // The day before is known also if only one day is asked for.
+    let only = Audit { days: Some(day(1)..=day(1)), ..rules(IdRule::Unique) };
+    assert_eq!(findings(root.path(), &only), expected);
+    // An id of 0 is unknown, and no repetition.
+    let root = recorded(&[&[0, 5, 0]]);
+    assert!(findings(root.path(), &rules(IdRule::Unique)).is_empty());
 }
 
 #[test]

@@ -268,7 +268,7 @@ fn missing(shows: Shows, before: &Scrape, after: &Scrape, seen: Seen, verdicts: 
 
 /// The audit must find what the ledger says: no damage, and exactly what is lost for ever.
 fn audit(venue: VenueKind, data: &std::path::Path, verdicts: &[Verdict]) -> Vec<String> {
-    let rule = if venue == VenueKind::Bitfinex { IdRule::None } else { IdRule::Contiguous };
+    let rule = if venue == VenueKind::Bitfinex { IdRule::Unique } else { IdRule::Contiguous };
     let rules = Rules::from([((venue.name().to_owned(), Table::Trades), rule)]);
     let totals = column_store::verify(data, &Audit { rules, ..Audit::default() }, &mut |_| {}, &mut |_| {});
     let totals = match totals {

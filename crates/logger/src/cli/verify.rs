@@ -162,7 +162,7 @@ fn rules(aggregated: bool) -> Rules {
         let rule = match facts.trade_ids {
             exchange_protocol::IdRule::Contiguous if aggregated && facts.name == "binance" => IdRule::Aggregated,
             exchange_protocol::IdRule::Contiguous => IdRule::Contiguous,
-            exchange_protocol::IdRule::Unique => IdRule::None,
+            exchange_protocol::IdRule::Unique => IdRule::Unique,
         };
         ((facts.name.to_owned(), Table::Trades), rule)
     });
@@ -216,7 +216,7 @@ mod tests {
         assert_eq!(rule(false, "binance"), IdRule::Contiguous);
         assert_eq!(rule(true, "binance"), IdRule::Aggregated);
         assert_eq!(rule(true, "coinbase"), IdRule::Contiguous);
-        assert_eq!(rule(false, "bitfinex"), IdRule::None);
+        assert_eq!(rule(false, "bitfinex"), IdRule::Unique);
         assert!(!rules(false).contains_key(&("coinbase".to_owned(), Table::Md)));
     }
 }

@@ -59,7 +59,7 @@ impl Bench {
         let exposition = Exposition::new(registry);
         let mut bench = Bench { market, now_ns: NOW, questions: 0, provability, metrics, exposition };
         if let Some(last) = ids.last() {
-            let ids = TradeIds::resume(ids[0], Some(*last), []);
+            let ids = TradeIds::resume(ids[0], false, Some(*last), []);
             bench.with(|market, context| market.trades.resume_ids(ids, Vec::new(), NOW - S, context));
         }
         bench.live(A);

@@ -67,8 +67,14 @@ impl Trades {
         }
     }
 
-    /// Goes on after files whose trades have ids that rise with skips.
-    pub(crate) fn resume_times(&mut self, ids: UniqueIds, open: Vec<Gap>, proven_ns: u64, context: &mut Context<'_>) {
+    /// Goes on after files whose trades have ids that rise with skips: up to where frames prove them, and their newest row, ns.
+    pub(crate) fn resume_times(
+        &mut self,
+        ids: UniqueIds,
+        open: Vec<Gap>,
+        proven_ns: (u64, u64),
+        context: &mut Context<'_>,
+    ) {
         if let Known::ByTime(known) = &mut self.known {
             known.resume(ids, proven_ns, open, context);
         }

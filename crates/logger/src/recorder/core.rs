@@ -154,9 +154,8 @@ impl Core {
                 });
             }
         } else {
-            let proven = trades.coverage(last_trade_ns)?;
-            let proven = proven.iter().filter(|range| range.by == Proof::Sequence).map(|range| range.to_ns);
-            let proven_ns = proven.max().unwrap_or(0).max(last_trade_ns).min(now_ns);
+            let covered_ns = trades.proven_ns(Proof::Sequence, last_trade_ns, now_ns)?;
+            let proven_ns = (covered_ns, last_trade_ns.min(now_ns));
             let open = gaps.into_iter().filter(|gap| gap.state == GapState::Open && gap.from_id.is_none()).collect();
             let ids = UniqueIds::resume(&ids);
             self.with(index, now_ns, |market, context| market.trades.resume_times(ids, open, proven_ns, context));
@@ -166,9 +165,7 @@ impl Core {
         let md = Stored { reader: &self.reader, series: &recorded.md_id };
         let gaps = md.gaps(Stream::Quotes, now_ns.max(last_md_ns))?;
         let open = gaps.into_iter().filter(|gap| gap.state == GapState::Open).collect();
-        let proven = md.coverage(last_md_ns)?;
-        let proven = proven.iter().filter(|range| range.by == Proof::Live).map(|range| range.to);
-        let proven_ns = proven.max().unwrap_or(0).max(last_md_ns).min(now_ns);
+        let proven_ns = md.proven_ns(Proof::Live, last_md_ns, now_ns)?.max(last_md_ns.min(now_ns));
         self.with(index, now_ns, |market, context| market.quotes.resume(proven_ns, open, context));
         Ok(())
     }

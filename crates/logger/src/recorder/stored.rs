@@ -6,7 +6,7 @@ use column_store::{Covered, Day, Gap, GapState, Proof, Reader, SeriesId, StoreEr
 
 use crate::{
     market::Files,
-    trade_ids::{BELIEVED_JUMP, IdRanges, Ids, TradeIds},
+    trade_ids::{BELIEVED_JUMP, IdRanges, Ids, REMEMBERED, TradeIds},
 };
 
 /// How far back gaps are taken up, ns: what is older stays in the record as it is.
@@ -46,6 +46,16 @@ impl Stored<'_> {
         let last = last.next().unwrap_or(last);
         let history = self.reader.coverage(self.series, first, last, RANGES)?;
         Ok(history.coverage.ranges().cloned().collect())
+    }
+
+    /// Up to when this proves that nothing is missing, ns; 0 if it never did. Where little happens that is long after the last
+    /// row, and where nothing ever happened there is no row at all.
+    pub(super) fn proven_ns(&self, by: Proof, last_ns: u64, now_ns: u64) -> Result<u64, StoreError> {
+        let day = |ns: u64| Day::from_seconds_clamped(u32::try_from(ns / 1_000_000_000).unwrap_or(u32::MAX));
+        let history = self.reader.coverage(self.series, day(last_ns.saturating_sub(DAY_NS)), day(now_ns), RANGES)?;
+        let ranges = history.coverage.ranges().filter(|range| range.by == by);
+        let proven_ns = ranges.map(|range| if by == Proof::Live { range.to } else { range.to_ns }).max();
+        Ok(proven_ns.unwrap_or(0).min(now_ns))
     }
 
     /// Hands over the ids of all rows of the day of `since_ns` and of later ones; `false` ends it.
@@ -123,7 +133,12 @@ impl Stored<'_> {
         recorded.unfilled.iter().for_each(|(from, to)| known.insert(*from, *to));
         while known.pop_outlier(OUTLIERS, BELIEVED_JUMP).is_some() {}
         let Some(last) = known.last() else { return Ok(None) };
-        let floor = floor.unwrap_or(last).min(last);
+        // With few rows these are all ids that there are: the record begins with the lowest, or with a gap before it. Of an
+        // aggregate the files tell the last id alone.
+        let begins = !aggregates && last_ids.len() < REMEMBERED;
+        let gaps_begin = recorded.unfilled.iter().map(|(from, _)| *from);
+        let lowest = last_ids.iter().copied().chain(gaps_begin).min();
+        let floor = if begins { lowest } else { floor }.unwrap_or(last).min(last);
         let missing: Vec<Ids> = if aggregates {
             recorded.unfilled.iter().flat_map(|(from, to)| seen.missing_within(*from, *to)).collect()
         } else {
@@ -131,7 +146,7 @@ impl Stored<'_> {
             let below = below.flat_map(|(from, to)| seen.missing_within(*from, (*to).min(floor - 1)));
             below.chain(seen.missing_within(floor, last)).collect()
         };
-        Ok(Some(TradeIds::resume(floor, Some(last), missing)))
+        Ok(Some(TradeIds::resume(floor, begins, Some(last), missing)))
     }
 }
 

@@ -41,13 +41,28 @@ fn an_aggregate_that_overlaps_is_new() {
 }
 
 #[test]
-fn what_came_before_the_first_was_never_seen() {
-    check(&[((10, 10), new()), ((9, 9), Late { filled: 0 })]);
+fn the_record_begins_with_what_came_before_the_first() {
+    let earlier = |missing| Earlier { missing };
+    check(&[
+        ((10, 10), new()),
+        ((9, 9), earlier(None)),
+        ((5, 6), earlier(Some((7, 8)))),
+        ((6, 6), Duplicate),
+        ((9, 9), Duplicate),
+        ((7, 7), Late { filled: 1 }),
+        ((8, 8), Late { filled: 1 }),
+        ((11, 11), new()),
+    ]);
+    // One wrong id must not make millions missing, here either.
+    check(&[((9_000_000, 9_000_000), new()), ((1, 1), Late { filled: 0 }), ((1, 1), Late { filled: 0 })]);
+    let mut ids = TradeIds::resume(97, true, Some(100), []);
+    assert_eq!(ids.observe(95, 95), earlier(Some((96, 96))));
+    assert_eq!(ids.bring(96, 96), Brought::Filled(1));
 }
 
 #[test]
 fn resumes_after_the_files() {
-    let mut ids = TradeIds::resume(97, Some(100), [(99, 99), (5, 6)]);
+    let mut ids = TradeIds::resume(97, false, Some(100), [(99, 99), (5, 6)]);
     assert_eq!(ids.observe(100, 100), Duplicate);
     assert_eq!(ids.observe(104, 104), jump(101, 103));
     assert_eq!(ids.observe(101, 101), Late { filled: 1 });
@@ -84,7 +99,7 @@ fn one_wrong_id_makes_nothing_missing_and_nothing_double() {
 
 #[test]
 fn memory_is_bounded_and_nothing_is_called_a_duplicate_for_it() {
-    let mut ids = TradeIds::resume(0, Some(0), []);
+    let mut ids = TradeIds::resume(0, false, Some(0), []);
     for id in 1..=3_000 {
         ids.observe(id * 2, id * 2);
     }
@@ -111,7 +126,7 @@ proptest! {
     /// Every id is new once, and what is missing is what a set says.
     #[test]
     fn equals_a_set(steps in prop::collection::vec((1_u64..80, 0_u64..4, prop::bool::ANY), 1..60)) {
-        let mut ids = TradeIds::resume(1, Some(1), []);
+        let mut ids = TradeIds::resume(1, false, Some(1), []);
         let (mut seen, mut last) = (std::collections::BTreeSet::from([1_u64]), 1);
         for (first, more, live) in steps {
             let end = first + more;
@@ -122,7 +137,7 @@ proptest! {
                     New { .. } => prop_assert!(end > last),
                     Late { filled } => prop_assert!(end <= last && filled == fresh && fresh > 0),
                     Duplicate => prop_assert!(end <= last && fresh == 0),
-                    Doubted => prop_assert!(false),
+                    Doubted | Earlier { .. } => prop_assert!(false),
                 }
                 last = last.max(end);
                 seen.extend(range);

@@ -118,7 +118,6 @@ fn place(finding: &Finding, table: Table, day: Day) -> (String, Option<u64>) {
         Finding::LongColumn { column: name, time_rows, .. } => (column(name), Some(*time_rows)),
         Finding::KeyFalls { row, .. } | Finding::OtherDay { row, .. } => (column("time"), Some(*row)),
         Finding::NanosTooLarge { row, .. } => (column("nanos"), Some(*row)),
-        Finding::IdFalls { row, .. } => (column(table.id_column()), Some(*row)),
         Finding::DuplicateIds { .. }
         | Finding::MissingIds { .. }
         | Finding::UnknownIds { .. }
@@ -144,7 +143,6 @@ fn explain(finding: &Finding) -> String {
         Finding::OtherDay { count, .. } => format!("of another day, {count} rows"),
         Finding::NanosTooLarge { count, .. } => format!("a second or more, {count} rows"),
         Finding::DuplicateIds { count, id } => format!("{count} ids are there twice, the first is {id}"),
-        Finding::IdFalls { count, .. } => format!("the id falls, {count} times that day"),
         Finding::MissingIds { count, unrecorded, first } => {
             let range = |(from, to): &(u64, u64)| if from == to { from.to_string() } else { format!("{from} to {to}") };
             let ranges: Vec<_> = first.iter().map(range).collect();

@@ -63,6 +63,8 @@ impl ById {
     /// Goes on after the files, whose newest trade is of `last_ns`. Of what is missing, `recorded` stands in the record.
     pub(crate) fn resume(&mut self, ids: TradeIds, recorded: Vec<Gap>, last_ns: u64, context: &mut Context<'_>) {
         (self.ids, self.last_ns, self.cause) = (ids, last_ns, Some("restart"));
+        // A fill of an old gap must not make the trades of the files look new.
+        self.newest_event_ns = last_ns;
         let Some(last) = self.ids.last() else { return };
         let mut recorded: Vec<Gap> = recorded.into_iter().filter(|gap| gap.from_id.is_some()).collect();
         recorded.sort_by_key(|gap| gap.from_id);
@@ -123,7 +125,7 @@ impl ById {
         let newest_before = self.newest_event_ns;
         self.newest_event_ns = self.newest_event_ns.max(trade.event_ns.min(receive_ns));
         match self.ids.observe(trade.first_id, trade.id) {
-            Seen::Duplicate | Seen::Late { filled: 0 }
+            Seen::Duplicate | Seen::Late { filled: 0 } | Seen::Earlier { .. }
                 if self.counts_anew(trade, receive_ns, newest_before, context) =>
             {
                 Verdict::New
@@ -132,6 +134,12 @@ impl ById {
             Seen::Late { filled } => {
                 context.metrics.gap_filled(filled);
                 self.gaps.settle(trade.first_id, trade.id, &self.ids, context);
+                Verdict::Late
+            }
+            Seen::Earlier { missing } => {
+                if let Some(ids) = missing {
+                    self.gaps.found(ids, (ns, self.last_ns), "late", context);
+                }
                 Verdict::Late
             }
             Seen::Doubted => {

@@ -67,16 +67,31 @@ impl Interval {
 }
 
 impl ByTime {
-    /// Goes on after files whose trades are proven up to `proven_ns`, with the intervals that are open in the record.
-    pub(crate) fn resume(&mut self, ids: UniqueIds, proven_ns: u64, open: Vec<Gap>, context: &mut Context<'_>) {
-        (self.ids, self.proven_ns) = (ids, proven_ns);
+    /// Goes on after files whose trades are proven up to a time by frames, and that have a newest row, with the intervals that
+    /// are open in the record.
+    pub(crate) fn resume(
+        &mut self,
+        ids: UniqueIds,
+        (covered_ns, row_ns): (u64, u64),
+        open: Vec<Gap>,
+        context: &mut Context<'_>,
+    ) {
+        // While an interval is open the newest row may be REST's, and live trades may have waited when the process was killed.
+        let waited_ns = if open.is_empty() { 0 } else { context.rules.hold_ns.saturating_add(MARGIN_NS) };
+        let first_ns = row_ns.min(open.iter().map(|gap| gap.from_ns).min().unwrap_or(u64::MAX));
+        self.proven_ns = covered_ns.max(row_ns.saturating_sub(waited_ns).max(first_ns));
+        self.ids = ids;
         self.intervals = open.into_iter().map(|gap| Interval::new(gap, true)).collect();
         self.intervals.make_contiguous().sort_by_key(|interval| (interval.record.from_ns, interval.record.to_ns));
-        // Only the last can be one that nobody ended: one before it may have ended when the last began.
-        if let Some(last) = self.intervals.back_mut() {
-            last.ended = last.record.to_ns < proven_ns;
-        }
-        if proven_ns > 0 && self.intervals.iter().all(|interval| interval.ended) {
+        let goes_on = |interval: &Interval| {
+            interval.record.to_ns >= self.proven_ns
+                && (self.proven_ns == 0 || interval.record.from_ns <= self.proven_ns)
+        };
+        // The one that reaches beyond what is proven has no end yet.
+        let unended = self.intervals.iter().rposition(goes_on).and_then(|at| self.intervals.remove(at));
+        if let Some(interval) = unended {
+            self.intervals.push_back(Interval { ended: false, ..interval });
+        } else if self.proven_ns > 0 {
             self.begin_interval("restart", context);
         }
     }

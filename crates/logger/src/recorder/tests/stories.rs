@@ -144,6 +144,49 @@ fn a_kill_takes_what_waits_and_the_next_start_asks_for_it() {
     world.check();
 }
 
+/// At the start of all, trades may come in another order than their ids': the record begins with the lowest.
+#[test]
+fn a_trade_from_before_the_first_leaves_no_hole_that_is_not_on_record() {
+    let mut world = World::of_ids();
+    world.step(Step::Connect);
+    world.step(Step::Miss(4));
+    world.step(Step::Trade(1));
+    world.step(Step::Late(3));
+    assert_eq!(world.value("gpu_charts_data_gaps_total"), 2.0);
+    world.wait(1);
+    assert_eq!(world.question.as_ref().unwrap().ids, Some((102, 103)));
+    world.stop();
+    assert_eq!(world.ids(), [104, 101]);
+    assert_eq!(states(&world), [(102, 103, GapState::Open)]);
+    world.settle();
+    assert_eq!(states(&world), [(102, 103, GapState::Filled)]);
+    world.check();
+    // Where the record begins is known also after a start.
+    world.stop();
+    world.connect();
+    world.arrive(100);
+    world.flush();
+    assert_eq!(world.ids().last(), Some(&100));
+    world.check();
+}
+
+/// The fill is older than what the files hold behind the gap: what is repeated then is no trade of a venue that counts anew.
+#[test]
+fn a_trade_of_before_a_restart_that_comes_again_after_a_fill_is_known() {
+    let mut world = begun();
+    world.step(Step::Miss(1));
+    world.wait(1);
+    world.step(Step::Trade(5));
+    world.stop();
+    world.connect();
+    world.answer(1, None);
+    world.step(Step::Repeat);
+    world.flush();
+    assert_eq!(world.ids(), [100, 101, 102, 104, 105, 106, 107, 108, 103]);
+    world.settle();
+    world.check();
+}
+
 /// Rows that a power loss took behind a gap that is on record.
 #[test]
 fn holes_that_the_record_does_not_know_are_found_at_the_start() {
@@ -320,6 +363,43 @@ fn counted_frames_are_the_coverage_of_trades_whose_ids_only_rise() {
     assert_eq!(world.value("gpu_charts_data_gaps_total") - world.value("gpu_charts_data_gaps_filled_total"), 1.0);
     let before = covered[0].to;
     assert!(world.coverage(Table::Trades).iter().all(|range| range.to == before || range.from > before + 1));
+}
+
+/// They waited for the fill of one interval when the next one began.
+#[test]
+fn trades_that_waited_when_a_kill_came_are_in_an_interval() {
+    let mut world = World::of_times();
+    world.step(Step::Connect);
+    world.step(Step::Trade(1));
+    world.step(Step::Miss(1));
+    world.step(Step::Trade(2));
+    world.step(Step::Forget(2));
+    world.wait(9);
+    world.step(Step::Disconnect);
+    world.flush();
+    assert_eq!(world.ids().len(), 1, "they wait");
+    world.step(Step::Kill);
+    world.settle();
+    world.check();
+}
+
+/// Frames prove that nothing happened, too: what happens while nobody records is missing from there on.
+#[test]
+fn an_interval_begins_where_frames_ended_that_brought_no_trade() {
+    let mut world = World::of_times();
+    world.step(Step::Connect);
+    let proven_ns = world.now_ns;
+    world.stop();
+    let gaps = world.gaps(Table::Trades);
+    assert!(gaps.is_empty(), "it is written with the next flush");
+    world.flush();
+    let gaps = world.gaps(Table::Trades);
+    assert_eq!(gaps.len(), 1);
+    assert_eq!((gaps[0].from_ns, gaps[0].state, gaps[0].reason.as_str()), (proven_ns, GapState::Open, "restart"));
+    world.step(Step::Trade(3));
+    world.step(Step::Forget(2));
+    world.settle();
+    world.check();
 }
 
 #[test]

@@ -95,8 +95,6 @@ pub(super) struct World {
     frames: u64,
     /// When there was a connection first, ns.
     first_live_ns: Option<u64>,
-    /// The first trade that came over a connection: lower ids were before what is recorded, and none comes late.
-    first_arrived: Option<u64>,
     pub(super) question: Option<Question>,
     /// How many were asked.
     pub(super) asked: u64,
@@ -127,7 +125,6 @@ impl World {
             opened: 0,
             frames: 0,
             first_live_ns: None,
-            first_arrived: None,
             question: None,
             asked: 0,
             suspected: 0,
@@ -217,9 +214,6 @@ impl World {
     /// A trade that is not there yet happens, or one that was arrives.
     pub(super) fn arrive(&mut self, id: u64) {
         let trade = self.fact_of(id);
-        if !self.connections.is_empty() {
-            self.first_arrived.get_or_insert(id);
-        }
         for connection in self.connections.clone() {
             self.fact(connection, Fact::Trade(trade));
         }
@@ -279,7 +273,6 @@ impl World {
                 if self.ids().is_empty() {
                     // Nothing had reached the files: it is the first start again.
                     self.first_live_ns = None;
-                    self.first_arrived = None;
                 }
                 self.start();
             }
@@ -289,11 +282,8 @@ impl World {
 
     fn repeat(&mut self, before: u64) {
         let id = self.trades.keys().rev().nth(usize::try_from(before).unwrap()).copied();
-        // A venue does not send what was before the first connection, nor lower ids later where ids only rise.
-        let may_come = |id: &u64| {
-            self.first_live_ns.is_some_and(|first_ns| self.trades[id] >= first_ns)
-                && self.first_arrived.is_none_or(|first| *id >= first)
-        };
+        // A venue does not send what was before the first connection.
+        let may_come = |id: &u64| self.first_live_ns.is_some_and(|first_ns| self.trades[id] >= first_ns);
         if let Some(id) = id.filter(may_come).filter(|_| self.rule == VenueRule::Contiguous) {
             self.arrive(id);
         }
@@ -397,7 +387,7 @@ impl World {
 
     pub(super) fn audit(&self) -> Vec<SeriesAudit> {
         let mut rules = Rules::new();
-        let rule = if self.rule == VenueRule::Contiguous { IdRule::Contiguous } else { IdRule::None };
+        let rule = if self.rule == VenueRule::Contiguous { IdRule::Contiguous } else { IdRule::Unique };
         rules.insert((self.venue().to_owned(), Table::Trades), rule);
         let audit = Audit { rules, recording: true, ..Audit::default() };
         let mut series = Vec::new();
