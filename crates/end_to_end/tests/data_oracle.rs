@@ -8,6 +8,8 @@ mod answers;
 mod arrow;
 #[path = "data_oracle/files.rs"]
 mod files;
+#[path = "data_oracle/under_load.rs"]
+mod under_load;
 
 use std::{
     fs,
