@@ -9,6 +9,7 @@ mod data_answers;
 mod faults;
 mod formats;
 mod gaps;
+mod idle;
 mod lifecycle;
 mod metrics;
 mod nanosecond_ranges;
