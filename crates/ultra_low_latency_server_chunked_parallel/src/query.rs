@@ -421,6 +421,12 @@ pub(crate) fn columns(list: &str, table: Table, columns_max: usize) -> Result<Ve
 }
 
 #[cfg(test)]
+#[path = "../fuzz/src/query_entry.rs"]
+mod entry;
+#[cfg(test)]
+mod fuzzed;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
