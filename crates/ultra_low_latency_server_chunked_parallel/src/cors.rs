@@ -66,7 +66,8 @@ impl Cors {
     pub(crate) fn admits_socket(&self, request: &HeaderMap) -> bool {
         let Some(origin) = request.get(ORIGIN) else { return true };
         let host = request.get(HOST).map(HeaderValue::as_bytes);
-        let asked_from = origin.as_bytes().splitn(2, |byte| *byte == b'/').nth(1).and_then(|rest| rest.strip_prefix(b"/"));
+        let asked_from =
+            origin.as_bytes().splitn(2, |byte| *byte == b'/').nth(1).and_then(|rest| rest.strip_prefix(b"/"));
         self.allowed(request).is_some() || (asked_from.is_some() && asked_from == host)
     }
 
@@ -129,7 +130,8 @@ mod tests {
         for origin in ["", "https://a.example", "https://charts.example:8443", "http://charts.example:8443"] {
             assert!(ask(&named, origin), "{origin}");
         }
-        let others = ["https://b.example", "https://a.example.b.example", "null", "charts.example:8443", "https:/", "//"];
+        let others =
+            ["https://b.example", "https://a.example.b.example", "null", "charts.example:8443", "https:/", "//"];
         for origin in others {
             assert!(!ask(&named, origin), "{origin}");
             assert!(ask(&Cors::new(&[]), origin), "{origin}");

@@ -134,12 +134,20 @@ fn settings_make_sense() {
     let (_root, server) = start();
     let cases: [Case<'_>; 7] = [
         ("push is neither on nor off", frame(SETTINGS, 0, 0, &setting(ENABLE_PUSH, 2)), &[PROTOCOL_ERROR]),
-        ("too large a window", frame(SETTINGS, 0, 0, &setting(INITIAL_WINDOW_SIZE, 1 << 31)), &[FLOW_CONTROL_ERROR, PROTOCOL_ERROR]),
+        (
+            "too large a window",
+            frame(SETTINGS, 0, 0, &setting(INITIAL_WINDOW_SIZE, 1 << 31)),
+            &[FLOW_CONTROL_ERROR, PROTOCOL_ERROR],
+        ),
         ("frames too small", frame(SETTINGS, 0, 0, &setting(MAX_FRAME_SIZE, 16_383)), &[PROTOCOL_ERROR]),
         ("frames too large", frame(SETTINGS, 0, 0, &setting(MAX_FRAME_SIZE, 1 << 24)), &[PROTOCOL_ERROR]),
         ("half a setting", frame(SETTINGS, 0, 0, &[0; 5]), &[FRAME_SIZE_ERROR, PROTOCOL_ERROR]),
         ("settings of a stream", frame(SETTINGS, 0, 1, &[]), &[PROTOCOL_ERROR]),
-        ("an acknowledgement with settings", frame(SETTINGS, ACK, 0, &setting(ENABLE_PUSH, 0)), &[FRAME_SIZE_ERROR, PROTOCOL_ERROR]),
+        (
+            "an acknowledgement with settings",
+            frame(SETTINGS, ACK, 0, &setting(ENABLE_PUSH, 0)),
+            &[FRAME_SIZE_ERROR, PROTOCOL_ERROR],
+        ),
     ];
     check_connections(&server, &cases);
 }
@@ -155,7 +163,11 @@ fn frames_are_where_and_as_long_as_they_may_be() {
         ("a promise", frame(PUSH_PROMISE, END_HEADERS, 1, &[0, 0, 0, 2]), &[PROTOCOL_ERROR]),
         ("a reset of no stream", frame(RST_STREAM, 0, 0, &[0; 4]), &[PROTOCOL_ERROR]),
         ("a reset of an idle stream", frame(RST_STREAM, 0, 1, &[0; 4]), &[PROTOCOL_ERROR]),
-        ("a short reset", [open_stream(1), frame(RST_STREAM, 0, 1, &[0; 3])].concat(), &[FRAME_SIZE_ERROR, PROTOCOL_ERROR]),
+        (
+            "a short reset",
+            [open_stream(1), frame(RST_STREAM, 0, 1, &[0; 3])].concat(),
+            &[FRAME_SIZE_ERROR, PROTOCOL_ERROR],
+        ),
         ("a ping of a stream", frame(PING, 0, 1, &[0; 8]), &[PROTOCOL_ERROR]),
         ("a short ping", frame(PING, 0, 0, &[0; 7]), &[FRAME_SIZE_ERROR, PROTOCOL_ERROR]),
         ("a farewell of a stream", frame(GOAWAY, 0, 1, &[0; 8]), &[PROTOCOL_ERROR]),
@@ -237,7 +249,9 @@ fn rapid_resets_are_cut_off() {
     let block = request("", &[]);
     let sent = flood(&mut client, TIMES, |time| {
         let streams = (0..STREAMS).map(|number| u32::try_from(2 * (time * STREAMS + number) + 1).unwrap());
-        streams.flat_map(|stream| [headers(stream, &block), frame(RST_STREAM, 0, stream, &[0, 0, 0, 8])].concat()).collect()
+        streams
+            .flat_map(|stream| [headers(stream, &block), frame(RST_STREAM, 0, stream, &[0, 0, 0, 8])].concat())
+            .collect()
     });
     assert!(sent < TIMES, "{} streams were opened and reset", TIMES * STREAMS);
     println!("cut off after {} streams", sent * STREAMS);

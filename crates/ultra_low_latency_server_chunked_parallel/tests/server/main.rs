@@ -19,6 +19,7 @@ mod page;
 mod protocols;
 mod reductions;
 mod running;
+mod sealed_cut;
 mod streams;
 mod symbols;
 mod wire;

@@ -99,7 +99,9 @@ impl Asking {
     fn columns(&mut self, place: &Place) -> Vec<&'static str> {
         let all = place.table().columns();
         let mut columns = vec!["time", "nanos", "price_f64"];
-        columns.extend((0..self.dice.random_range(0..5)).filter_map(|_| all.choose(&mut self.dice)).map(|(name, _)| *name));
+        columns.extend(
+            (0..self.dice.random_range(0..5)).filter_map(|_| all.choose(&mut self.dice)).map(|(name, _)| *name),
+        );
         columns
     }
 }

@@ -63,7 +63,9 @@ impl Remembered {
                 for row in 0..self.rows {
                     let is_row = |at: usize| {
                         let mut pairs = columns.iter().zip(&cells.0);
-                        pairs.all(|((bytes, width), told)| bytes[at * width..][..*width] == told[row * width..][..*width])
+                        pairs.all(|((bytes, width), told)| {
+                            bytes[at * width..][..*width] == told[row * width..][..*width]
+                        })
                     };
                     let found = (at..last).find(|at| is_row(*at));
                     let found = found.unwrap_or_else(|| panic!("{path}: row {row} is none of the files'"));
