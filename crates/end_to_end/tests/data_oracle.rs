@@ -8,6 +8,8 @@ mod answers;
 mod arrow;
 #[path = "data_oracle/files.rs"]
 mod files;
+#[path = "data_oracle/under_load.rs"]
+mod under_load;
 
 use std::{
     fs,
@@ -41,7 +43,7 @@ async fn answers_are_what_the_files_hold() {
         let server = DataServer::start(root.path()).await;
         for _ in 0..QUERIES {
             let query = Query::random(&series, &mut dice);
-            let (expected, missing) = series.read(&query.columns, query.range_ns(), query.max_points);
+            let (expected, missing) = series.read(&query.columns, query.range_ns(), !query.in_ns, query.max_points);
             let path = query.path(&series);
             let answer = ask(server.data, &path).await.unwrap_or_else(|| panic!("no answer to {path}"));
             assert_eq!(answer.status, 200, "{path}: {}", answer.text());

@@ -13,7 +13,7 @@ use warp::{
 };
 
 use crate::{
-    cors,
+    cors::{self, Cors},
     data_answer::DataAnswers,
     form,
     formats::Format,
@@ -64,7 +64,7 @@ impl<F: Filter<Extract = (Response,), Error = Rejection> + Clone + Send + Sync +
 
 impl Api {
     /// Must be called within the runtime: the index of symbols is kept up to date from here on.
-    pub(crate) fn new(root: &Path, limits: &Limits, metrics: &Metrics) -> Api {
+    pub(crate) fn new(root: &Path, limits: &Limits, metrics: &Metrics, cors: Cors) -> Api {
         let plans = Arc::new(Semaphore::new(limits.plans_at_once));
         let listed = metrics.api.symbols_listed.clone();
         let limits = limits.clone();
@@ -76,7 +76,7 @@ impl Api {
             symbols: Symbols::watch(root.to_owned(), limits.api.listed_symbols, listed),
             searches: Arc::new(Semaphore::new(SEARCHES_AT_ONCE)),
             status: Status::new(root.to_owned()),
-            streams: Streams::start(root, &limits, metrics),
+            streams: Streams::start(root, &limits, metrics, cors),
             limits,
         }
     }
@@ -124,7 +124,8 @@ impl Api {
 
     fn stream_route(self: &Arc<Self>) -> impl Answering + use<> {
         let streams = self.streams.clone();
-        let upgraded = exact(STREAM_PATH).and(warp::ws()).map(move |handshake| streams.accept(handshake));
+        let asked = exact(STREAM_PATH).and(warp::ws()).and(warp::header::headers_cloned());
+        let upgraded = asked.map(move |handshake, request| streams.accept(handshake, &request));
         upgraded.or(exact(STREAM_PATH).and(is_head()).map(|_| upgrade_required())).unify()
     }
 

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-/// Limits of the other answers. All are fixed by whoever builds the program.
+/// Limits of the other answers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ApiLimits {
     /// Rows that `reduce=minmax` and `lttb` give at most (default 100,000); who asks for more gets these. 8 bytes each

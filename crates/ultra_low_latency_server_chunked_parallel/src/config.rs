@@ -1,6 +1,7 @@
 //! The configuration: flag over environment over default, read once.
 
 mod arguments;
+mod limits;
 mod tls;
 mod told;
 
@@ -13,7 +14,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::{cors, limits::Limits};
 use arguments::Arguments;
-use told::{Told, number, port};
+use told::{Told, port};
 
 pub use tls::DataTls;
 
@@ -136,11 +137,7 @@ impl Config {
         let log = told(None, "", "RUST_LOG").map_or(Ok(DEFAULT_LOG.to_owned()), |told| told.parse(log_filter))?;
         let metrics_listen = arguments.metrics.listen(DEFAULT_METRICS_PORT)?;
         let metrics_security = arguments.metrics.security()?;
-        let mut limits = Limits::default();
-        override_limit("--max-days", arguments.max_days, &mut limits.days)?;
-        override_limit("--max-columns", arguments.max_columns, &mut limits.columns)?;
-        override_limit("--max-connections", arguments.max_connections, &mut limits.connections)?;
-        override_limit("--max-symbol-labels", arguments.max_symbol_labels, &mut limits.symbol_labels)?;
+        let limits = arguments.limits.limits()?;
         let mut listen = Told::all_by(arguments.data_listen, "--data-listen", "DATA_LISTEN", environment)
             .into_iter()
             .map(|told| told.parse(|text| text.parse().map_err(|error: ListenAddrError| error.to_string())))
@@ -214,14 +211,6 @@ fn log_filter(text: &str) -> Result<String, String> {
         Ok(_) => Ok(text.to_owned()),
         Err(error) => Err(format!("{text:?} is not a log filter, such as info or debug: {error}")),
     }
-}
-
-/// Limits have a flag only: they are tuned once, by whoever starts the program.
-fn override_limit<T: TryFrom<u32>>(by: &'static str, flag: Option<OsString>, limit: &mut T) -> Result<(), ConfigError> {
-    if let Some(value) = flag {
-        *limit = Told { by, value }.parse(number)?;
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use http::{
     HeaderMap, HeaderValue, Response, StatusCode, Uri,
     header::{
         ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
-        ACCESS_CONTROL_EXPOSE_HEADERS, ORIGIN, VARY,
+        ACCESS_CONTROL_EXPOSE_HEADERS, HOST, ORIGIN, VARY,
     },
 };
 
@@ -61,6 +61,16 @@ impl Cors {
         request.get(ORIGIN).filter(|origin| self.origins.contains(origin)).cloned()
     }
 
+    /// Whether a WebSocket may be opened. Browsers let every page open one anywhere and leave it to the server to look who
+    /// asks. What sends no origin is no page of a site, and the server's own page may ask its own server.
+    pub(crate) fn admits_socket(&self, request: &HeaderMap) -> bool {
+        let Some(origin) = request.get(ORIGIN) else { return true };
+        let host = request.get(HOST).map(HeaderValue::as_bytes);
+        let asked_from =
+            origin.as_bytes().splitn(2, |byte| *byte == b'/').nth(1).and_then(|rest| rest.strip_prefix(b"/"));
+        self.allowed(request).is_some() || (asked_from.is_some() && asked_from == host)
+    }
+
     /// Puts what `allowed` said into an answer.
     pub(crate) fn apply(&self, allowed: Option<HeaderValue>, answer: &mut HeaderMap) {
         if !self.is_for_all() {
@@ -106,6 +116,25 @@ mod tests {
             "https://u@a.example",
         ] {
             assert!(origin(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn sockets_are_for_named_sites_and_the_own_page() {
+        let ask = |cors: &Cors, origin: &'static str| {
+            let lines = [(ORIGIN, origin), (HOST, "charts.example:8443")];
+            let lines = lines.map(|(name, value)| (name, HeaderValue::from_static(value)));
+            cors.admits_socket(&HeaderMap::from_iter(lines.into_iter().filter(|(_, value)| !value.is_empty())))
+        };
+        let named = Cors::new(&["https://a.example".to_owned()]);
+        for origin in ["", "https://a.example", "https://charts.example:8443", "http://charts.example:8443"] {
+            assert!(ask(&named, origin), "{origin}");
+        }
+        let others =
+            ["https://b.example", "https://a.example.b.example", "null", "charts.example:8443", "https:/", "//"];
+        for origin in others {
+            assert!(!ask(&named, origin), "{origin}");
+            assert!(ask(&Cors::new(&[]), origin), "{origin}");
         }
     }
 

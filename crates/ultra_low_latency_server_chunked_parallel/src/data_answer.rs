@@ -53,6 +53,8 @@ pub(crate) enum DataError {
     Query(#[from] QueryError),
     #[error("Not found: {0}")]
     NotFound(Missing),
+    #[error("Invalid end: {rows} rows, at most {limit} are answered at once; max_points asks for fewer")]
+    TooManyRows { rows: u64, limit: u64 },
     #[error(transparent)]
     Plan(#[from] PlanError),
     /// The plan panicked, or the process is ending.
@@ -78,7 +80,7 @@ impl DataAnswers {
     /// threads may wait for disks.
     pub(crate) fn new(root: &Path, limits: Limits, metrics: Metrics, plans: Arc<Semaphore>) -> DataAnswers {
         let reads = Arc::new(Semaphore::new(limits.reads_at_once));
-        let index = Index::new(root, column_files());
+        let index = Index::new(root, column_files(limits.connections));
         DataAnswers(Arc::new(Inner { index, limits, metrics, plans, reads, blocking: Handle::current() }))
     }
 
@@ -177,7 +179,16 @@ impl DataAnswers {
         self.0.metrics.looked_up(true, true);
     }
 
-    /// Counts a query and applies `strict`.
+    /// Refuses an answer of too many rows.
+    ///
+    /// # Errors
+    /// [`DataError::TooManyRows`].
+    pub(crate) fn check_rows(&self, rows: u64) -> Result<(), DataError> {
+        let limit = self.0.limits.rows;
+        if rows > limit { Err(DataError::TooManyRows { rows, limit }) } else { Ok(()) }
+    }
+
+    /// Counts a query and applies `strict` and the limit of rows.
     pub(crate) fn settled(
         &self,
         query: &DataQuery,
@@ -188,7 +199,7 @@ impl DataAnswers {
         self.0.metrics.queried(&query.id, has_symbol, start.elapsed());
         match plan? {
             Plan { rows: 0, missing: Some(missing), .. } if query.strict => Err(DataError::NotFound(missing)),
-            plan => Ok(plan),
+            plan => self.check_rows(plan.rows).map(|()| plan),
         }
     }
 
@@ -223,7 +234,11 @@ impl DataAnswers {
         let status = match error {
             DataError::Query(error) => {
                 error.refusal().into_iter().for_each(|refusal| self.0.metrics.refused(refusal));
-                StatusCode::BAD_REQUEST
+                error.status()
+            }
+            DataError::TooManyRows { .. } => {
+                self.0.metrics.refused(Refusal::Rows);
+                StatusCode::PAYLOAD_TOO_LARGE
             }
             DataError::NotFound(_) => StatusCode::NOT_FOUND,
             DataError::Plan(PlanError::OpenFiles) => {

@@ -95,7 +95,7 @@ impl GapAnswers {
         let status = match error {
             GapError::Query(error) => {
                 error.refusal().into_iter().for_each(|refusal| self.metrics.refused(refusal));
-                StatusCode::BAD_REQUEST
+                error.status()
             }
             GapError::NotFound(_) => StatusCode::NOT_FOUND,
             GapError::Read(PlanError::OpenFiles) => StatusCode::SERVICE_UNAVAILABLE,

@@ -31,6 +31,7 @@ mod form;
 mod formats;
 mod front;
 mod gap_answer;
+mod header_line;
 mod instruments;
 mod limits;
 mod metrics;

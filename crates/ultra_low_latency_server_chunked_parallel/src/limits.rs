@@ -18,6 +18,10 @@ pub struct Limits {
     /// answer is sent.
     pub files: usize,
 
+    /// Rows of one answer (default 2,000,000,000). Answers are sent in pieces, so that a long one costs no memory; this is
+    /// more than a year of 5 million rows a day.
+    pub rows: u64,
+
     /// Connections open at once (default 1,024); a further one is closed at once. Times two chunks and the HTTP buffers
     /// this is what slow clients can make the process hold: about 320 MiB.
     pub connections: usize,
@@ -57,6 +61,7 @@ impl Default for Limits {
             days: 366,
             columns: 64,
             files: 2_048,
+            rows: 2_000_000_000,
             connections: 1_024,
             http2_streams: 100,
             http2_send_bytes: 32 * 1024,

@@ -65,6 +65,8 @@ pub(crate) enum Refusal {
     Columns,
     /// [`Limits::files`].
     Files,
+    /// [`Limits::rows`].
+    Rows,
     /// The process's limit of open files.
     OpenFiles,
     /// [`Limits::connections`].
@@ -73,17 +75,21 @@ pub(crate) enum Refusal {
     StreamClients,
     /// [`ApiLimits::stream_subscriptions`](crate::ApiLimits::stream_subscriptions).
     StreamSubscriptions,
+    /// A page of a site that is not named.
+    StreamOrigin,
 }
 
 impl Refusal {
-    const ALL: [Refusal; 7] = [
+    const ALL: [Refusal; 9] = [
         Self::Days,
         Self::Columns,
         Self::Files,
+        Self::Rows,
         Self::OpenFiles,
         Self::Connections,
         Self::StreamClients,
         Self::StreamSubscriptions,
+        Self::StreamOrigin,
     ];
 
     fn name(self) -> &'static str {
@@ -91,10 +97,12 @@ impl Refusal {
             Self::Days => "days",
             Self::Columns => "columns",
             Self::Files => "files",
+            Self::Rows => "rows",
             Self::OpenFiles => "open_files",
             Self::Connections => "connections",
             Self::StreamClients => "stream_clients",
             Self::StreamSubscriptions => "stream_subscriptions",
+            Self::StreamOrigin => "stream_origin",
         }
     }
 }

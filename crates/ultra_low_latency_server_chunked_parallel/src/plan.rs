@@ -5,7 +5,7 @@ use std::io;
 use column_store::{Access, Found, Index, IndexError, Selection, SeriesId, StoreError};
 use http::HeaderValue;
 
-use crate::{etag, limits::Limits, missing::Missing, query::DataQuery, rows::ColumnRows};
+use crate::{etag, header_line::header_line, limits::Limits, missing::Missing, query::DataQuery, rows::ColumnRows};
 
 /// An answer to be.
 #[derive(Debug)]
@@ -107,7 +107,7 @@ impl Plan {
         let columns: Vec<ColumnRows> =
             columns.into_iter().map(|selection| ColumnRows::new(selection, stride)).collect();
         let rows = columns.first().map_or(0, ColumnRows::rows);
-        let line = header_line(&columns);
+        let line = header_line(&columns, rows);
         let length = line.len() as u64 + columns.iter().map(ColumnRows::bytes).sum::<u64>();
         let etag = validator.map(|validator| etag::of(validator, query));
         Ok(Plan { id: query.id.clone(), line, columns, length, rows, missing, etag, days_looked_up })
@@ -159,27 +159,4 @@ fn select(index: &Index, query: &DataQuery, access: Access) -> Result<Found, Pla
         }
         found => Ok(found?),
     }
-}
-
-/// The header line; clients may rely on the order of its keys. Names of columns are plain: nothing needs escaping.
-fn header_line(columns: &[ColumnRows]) -> Vec<u8> {
-    let mut line = Vec::with_capacity(16 + 96 * columns.len());
-    let (mut bytes, mut records, mut size) = (itoa::Buffer::new(), itoa::Buffer::new(), itoa::Buffer::new());
-    line.extend_from_slice(b"{\"columns\":[");
-    for (at, rows) in columns.iter().enumerate() {
-        let parts = [
-            if at == 0 { "{\"data_length\":" } else { ",{\"data_length\":" },
-            bytes.format(rows.bytes()),
-            ",\"name\":\"",
-            rows.column().name,
-            "\",\"num_records\":",
-            records.format(rows.rows()),
-            ",\"record_size\":",
-            size.format(rows.width()),
-            "}",
-        ];
-        parts.iter().for_each(|part| line.extend_from_slice(part.as_bytes()));
-    }
-    line.extend_from_slice(b"]}\n");
-    line
 }

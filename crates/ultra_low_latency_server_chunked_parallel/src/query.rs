@@ -3,6 +3,7 @@
 use std::{collections::BTreeSet, num::ParseIntError};
 
 use column_store::{Column, Kind, SeriesId, StoreError, Table, layout};
+use http::StatusCode;
 
 use crate::{
     form, formats::Format, limits::Limits, metrics::Refusal, reduction::Reduction, shown::shown,
@@ -38,7 +39,7 @@ pub(crate) struct DataQuery {
     pub(crate) strict: bool,
 }
 
-/// What is wrong with a query; its text is the body of the 400.
+/// What is wrong with a query; its text is the body of the answer.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum QueryError {
     #[error("Missing query string")]
@@ -92,6 +93,11 @@ impl QueryError {
             Self::TooManyFiles { .. } => Some(Refusal::Files),
             _ => None,
         }
+    }
+
+    /// What is well formed and more than a limit allows is told apart from what makes no sense.
+    pub(crate) fn status(&self) -> StatusCode {
+        if self.refusal().is_some() { StatusCode::PAYLOAD_TOO_LARGE } else { StatusCode::BAD_REQUEST }
     }
 }
 
@@ -413,6 +419,12 @@ pub(crate) fn columns(list: &str, table: Table, columns_max: usize) -> Result<Ve
     let column = |name: &str| table.column(name).ok_or_else(|| QueryError::Column { name: name.to_owned(), table });
     list.split(',').map(str::trim).map(column).collect()
 }
+
+#[cfg(test)]
+#[path = "../fuzz/src/query_entry.rs"]
+mod entry;
+#[cfg(test)]
+mod fuzzed;
 
 #[cfg(test)]
 mod tests {

@@ -103,7 +103,8 @@ impl Server {
         build_info!("gpu_charts").register(&mut registry);
         let health = Health::new(SERVICE);
         let data_directory = health.component("data directory", None);
-        let api = Api::new(&config.data_path, &limits, &metrics);
+        let cors = Cors::new(&config.cors_origins);
+        let api = Api::new(&config.data_path, &limits, &metrics, cors.clone());
 
         let (data_security, tls) = data_security::start(config, &mut registry).await?;
         let mut listeners = Vec::new();
@@ -123,7 +124,7 @@ impl Server {
             tracing::info!(%address, data_path = %config.data_path.display(), tls, "data port listens");
         }
         let data_addrs = listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect();
-        let (answers, cors) = (api.answers(), Cors::new(&config.cors_origins));
+        let answers = api.answers();
         let limits = connection_limits(&limits);
         let data = DataPort::start(listeners, api, metrics, limits, cors, data_security.guard());
         let data = data.map_err(ServerError::Threads)?;
@@ -199,7 +200,7 @@ impl Server {
 
 /// What connections may use up; no more of them than there are descriptors for.
 fn connection_limits(limits: &Limits) -> metrics_server::Limits {
-    let connections = limits.connections.min(budget::connections());
+    let connections = budget::connections(limits.connections);
     if connections < limits.connections {
         let wanted = limits.connections;
         tracing::warn!(wanted, connections, "fewer connections than configured: the process may not open more files");

@@ -12,7 +12,7 @@ mod poller;
 use std::{path::Path, sync::Arc};
 
 use http::{
-    StatusCode,
+    HeaderMap, StatusCode,
     header::{HeaderValue, RETRY_AFTER, UPGRADE},
 };
 use tokio::sync::Semaphore;
@@ -21,6 +21,7 @@ use warp::{Reply as _, reply::Response, ws::Ws};
 
 use crate::{
     api_limits::ApiLimits,
+    cors::Cors,
     limits::Limits,
     metrics::{Metrics, Refusal},
 };
@@ -39,6 +40,7 @@ const WRITE_BYTES_MAX: usize = 1024 * 1024;
 pub(crate) struct Streams {
     shared: Arc<Shared>,
     clients: Arc<Semaphore>,
+    cors: Cors,
     _ends_clients: Arc<DropGuard>,
 }
 
@@ -55,7 +57,7 @@ struct Shared {
 
 impl Streams {
     /// Starts the poller; it and all clients end when the last clone is dropped.
-    pub(crate) fn start(root: &Path, limits: &Limits, metrics: &Metrics) -> Streams {
+    pub(crate) fn start(root: &Path, limits: &Limits, metrics: &Metrics, cors: Cors) -> Streams {
         let stop = CancellationToken::new();
         let poller = Poller::start(root, limits.api.stream_poll_ms, stop.clone());
         let shared = Shared {
@@ -68,11 +70,17 @@ impl Streams {
             stop: stop.clone(),
         };
         let clients = Arc::new(Semaphore::new(limits.api.stream_clients));
-        Streams { shared: Arc::new(shared), clients, _ends_clients: Arc::new(stop.drop_guard()) }
+        Streams { shared: Arc::new(shared), clients, cors, _ends_clients: Arc::new(stop.drop_guard()) }
     }
 
-    /// Takes a client in, or tells it to come again.
-    pub(crate) fn accept(&self, handshake: Ws) -> Response {
+    /// Takes a client in, or tells it to come again, or not at all.
+    pub(crate) fn accept(&self, handshake: Ws, request: &HeaderMap) -> Response {
+        if !self.cors.admits_socket(request) {
+            self.shared.metrics.refused(Refusal::StreamOrigin);
+            let mut response = http::Response::new("Pages of this site may not open streams").into_response();
+            *response.status_mut() = StatusCode::FORBIDDEN;
+            return response;
+        }
         let Ok(place) = Arc::clone(&self.clients).try_acquire_owned() else {
             self.shared.metrics.refused(Refusal::StreamClients);
             let mut response = http::Response::new("Too many streams are open, please try again").into_response();

@@ -58,7 +58,8 @@ impl TableAnswers {
             Ok(TablePlan { missing: Some(missing), rows, .. }) if strict && rows.len() == 0 => {
                 Err(DataError::NotFound(missing))
             }
-            planned => planned,
+            Ok(plan) => self.data.check_rows(plan.rows.len()).map(|()| plan),
+            Err(error) => Err(error),
         };
         let mut response = match planned {
             Ok(plan) => self.table(plan),

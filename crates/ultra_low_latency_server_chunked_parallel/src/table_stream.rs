@@ -6,11 +6,11 @@ use bytes::Bytes;
 use column_store::Column;
 use futures_util::{Stream, StreamExt as _, stream};
 use metrics_server::{Counter, Handle};
-use serde::Serialize;
 use tokio::{sync::Semaphore, task::spawn_blocking};
 
 use crate::{
     formats::{ArrowStream, Format, csv_head, push_csv_rows, push_json_lines},
+    header_line::header_line,
     row_set::RowSet,
     rows::ColumnRows,
     table_plan::TablePlan,
@@ -62,20 +62,6 @@ pub(crate) struct TableStream {
     chunk_bytes: usize,
     /// Bytes of the whole, if its format tells.
     pub(crate) length: Option<u64>,
-}
-
-/// The header line of the binary form; the order of the fields is the order of the keys.
-#[derive(Serialize)]
-struct HeaderLine {
-    columns: Vec<HeaderColumn>,
-}
-
-#[derive(Serialize)]
-struct HeaderColumn {
-    data_length: u64,
-    name: &'static str,
-    num_records: u64,
-    record_size: usize,
 }
 
 impl TableStream {
@@ -159,17 +145,7 @@ impl Sending {
     }
 
     fn header_line(&self) -> Vec<u8> {
-        let rows = self.rows.len();
-        let columns = self.columns.iter().map(|column| HeaderColumn {
-            data_length: rows * column.width() as u64,
-            name: column.column().name,
-            num_records: rows,
-            record_size: column.width(),
-        });
-        // Names and numbers always serialise.
-        let mut line = serde_json::to_vec(&HeaderLine { columns: columns.collect() }).unwrap_or_default();
-        line.push(b'\n');
-        line
+        header_line(&self.columns, self.rows.len())
     }
 
     fn form(&self, piece: Piece) -> io::Result<Vec<u8>> {

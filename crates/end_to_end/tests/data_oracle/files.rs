@@ -199,9 +199,9 @@ impl Series {
         &self,
         columns: &[&'static str],
         (start, end): (u64, u64),
+        in_seconds: bool,
         max_points: Option<u64>,
     ) -> (Cells, Option<String>) {
-        let in_seconds = start.is_multiple_of(1_000_000_000) && end % 1_000_000_000 == 999_999_999;
         let mut rows: Vec<Vec<Vec<u8>>> = Vec::new();
         let (mut has_day, mut missing) = (false, Vec::new());
         let day_of = |ns: u64| (ns / 1_000_000_000).saturating_sub(DAY) / SECONDS_PER_DAY;

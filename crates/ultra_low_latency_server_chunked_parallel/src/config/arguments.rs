@@ -5,6 +5,8 @@ use std::ffi::OsString;
 use clap::Parser;
 use metrics_server::MetricsArgs;
 
+use super::limits::LimitArguments;
+
 const EXAMPLES: &str = "\
 Examples:
   Serve ./data on port 8443, metrics on port 9091:
@@ -73,21 +75,8 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "FILE")]
     pub(super) bearer_tokens_file: Option<OsString>,
 
-    /// UTC days that one request may touch [default: 366]
-    #[arg(long, value_name = "N")]
-    pub(super) max_days: Option<OsString>,
-
-    /// Columns that one request may name [default: 64]
-    #[arg(long, value_name = "N")]
-    pub(super) max_columns: Option<OsString>,
-
-    /// Data connections open at once [default: 1024]
-    #[arg(long, value_name = "N")]
-    pub(super) max_connections: Option<OsString>,
-
-    /// Symbols with metrics of their own; further ones share `other` [default: 500]
-    #[arg(long, value_name = "N")]
-    pub(super) max_symbol_labels: Option<OsString>,
+    #[command(flatten)]
+    pub(super) limits: LimitArguments,
 
     /// Print the effective configuration as JSON and exit
     #[arg(long)]

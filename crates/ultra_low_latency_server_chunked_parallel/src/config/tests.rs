@@ -40,6 +40,10 @@ fn environment_over_default_and_flag_over_environment() {
     assert_eq!(by_flag.metrics_listen, ["0.0.0.0:4".parse().unwrap()]);
     assert_eq!(by_flag.data_path, PathBuf::from("/b"));
     assert_eq!(by_flag.limits.days, 5);
+    let limits = ["--max-rows=1", "--max-files=2", "--max-gaps=3", "--max-stream-clients=4", "--stream-poll-ms=5"];
+    let limits = config(&limits, &environment).limits;
+    assert_eq!((limits.rows, limits.files, limits.api.gaps), (1, 2, 3));
+    assert_eq!((limits.api.stream_clients, limits.api.stream_poll_ms), (4, 5));
 
     let listen = ["--metrics-listen", "127.0.0.1:5", "--metrics-listen", "[::1]:6", "--use-tls=false"];
     let replaced = config(&listen, &[("USE_TLS", "true")]);
@@ -65,6 +69,7 @@ fn errors_name_the_flag_or_the_variable() {
     check(&[], &[("USE_TLS", "maybe")], &["error: USE_TLS: ", "\"maybe\"", "true", "false"]);
     check(&[], &[("RUST_LOG", "=x=y=")], &["error: RUST_LOG: ", "\"=x=y=\""]);
     check(&["--max-days", "0"], &[], &["--max-days", "\"0\""]);
+    check(&["--max-stream-clients", "many"], &[], &["--max-stream-clients", "\"many\""]);
     check(&["--frobnicate"], &[], &["--frobnicate"]);
     check(&["--metrics-user", "prometheus"], &[], &["--metrics-user", "needs --metrics-password-file"]);
 }

@@ -80,7 +80,7 @@ fn limits_refuse_and_say_so() {
     let check = |range: (u32, u32), columns: &str, expected: Option<&str>| {
         let answer = server.data(&format!("type=MD&start={}&end={}&columns={columns}", range.0, range.1));
         match expected {
-            Some(text) => assert_eq!(answer.expect(400).text(), text),
+            Some(text) => assert_eq!(answer.expect(413).text(), text),
             None => drop(answer.expect(200)),
         }
     };
@@ -96,9 +96,33 @@ fn limits_refuse_and_say_so() {
         "time,price,side,price",
         Some("Invalid end: 3 days of 3 columns are 9 files, at most 8 are answered at once"),
     );
-    let refused =
-        |reason: &str| server.sample(&format!("gpu_charts_server_requests_refused_total{{reason=\"{reason}\"}}"));
-    assert_eq!(["days", "columns", "files"].map(refused), [1.0; 3]);
+    // What makes no sense is that first, and no matter of limits.
+    server.data(&format!("type=MD&start={}&end={DAY}&columns=time", DAY + 9 * 86_400)).expect(400);
+    server.data(&format!("type=X&start=0&end={DAY}&columns=time")).expect(400);
+    assert_eq!(["days", "columns", "files"].map(|reason| refused(&server, reason)), [1.0; 3]);
+}
+
+fn refused(server: &Running, reason: &str) -> f64 {
+    server.sample(&format!("gpu_charts_server_requests_refused_total{{reason=\"{reason}\"}}"))
+}
+
+#[test]
+fn too_many_rows_are_refused_in_every_form() {
+    let root = TempDir::new().unwrap();
+    write_btc(root.path(), &quotes(&[DAY, DAY, DAY + 1, DAY + 2]));
+    let server = Running::with_limits(root.path(), Limits { rows: 3, ..Limits::default() });
+    let ask = |end: u32, more: &str| {
+        let answer = server.data(&format!("type=MD&start={DAY}&end={end}&columns=time,price_f64{more}"));
+        (answer.status, String::from_utf8_lossy(&answer.body).into_owned())
+    };
+    let told = "Invalid end: 4 rows, at most 3 are answered at once; max_points asks for fewer";
+    for form in ["", "&format=binary&reduce=stride", "&format=csv", "&format=jsonl", "&max_points=4"] {
+        assert_eq!(ask(DAY + 2, form), (413, told.to_owned()), "{form}");
+        assert_eq!(ask(DAY + 1, form).0, 200, "{form}");
+    }
+    assert_eq!(ask(DAY + 2, "&max_points=3").0, 200);
+    assert_eq!(ask(DAY + 2, "&max_points=3&reduce=lttb").0, 200);
+    assert_eq!(refused(&server, "rows"), 5.0);
 }
 
 #[test]

@@ -16,7 +16,7 @@ use crate::{
     written::{quotes, write_btc, write_large_day},
 };
 
-fn program() -> Command {
+pub(crate) fn program() -> Command {
     let mut program = Command::new(env!("CARGO_BIN_EXE_ultra_low_latency_server_chunked_parallel"));
     program.env_clear().stdin(Stdio::null());
     program
@@ -70,14 +70,14 @@ fn a_taken_port_exits_with_1() {
 }
 
 /// The program, serving on ports that its log tells; killed when it is dropped.
-struct Serving {
-    child: Child,
+pub(crate) struct Serving {
+    pub(crate) child: Child,
     lines: Lines<BufReader<ChildStderr>>,
     log: String,
 }
 
 impl Serving {
-    fn start(mut program: Command, root: &Path) -> Serving {
+    pub(crate) fn start(mut program: Command, root: &Path) -> Serving {
         let ports = ["--listen", "127.0.0.1", "--port", "0", "--metrics-listen", "127.0.0.1:0"];
         let mut child = program.args(ports).env("DATA_PATH", root).stderr(Stdio::piped()).spawn().unwrap();
         let lines = BufReader::new(child.stderr.take().unwrap()).lines();
@@ -85,7 +85,7 @@ impl Serving {
     }
 
     /// Reads the log up to the line with `what` and returns the address in it.
-    fn address(&mut self, what: &str) -> SocketAddr {
+    pub(crate) fn address(&mut self, what: &str) -> SocketAddr {
         loop {
             let line = self.lines.next().unwrap_or_else(|| panic!("the log ended: {}", self.log)).unwrap();
             self.log.push_str(&line);

@@ -262,13 +262,13 @@ fn s5_stray_files_do_no_harm() {
 fn s7_an_unbounded_range_is_refused() {
     let root = TempDir::new().unwrap();
     let server = Running::start(root.path());
-    let answer = server.data("type=MD&start=0&end=4294967295&columns=time").expect(400);
+    let answer = server.data("type=MD&start=0&end=4294967295&columns=time").expect(413);
     assert_eq!(answer.text(), "Invalid end: 49711 days from start, at most 366 are answered at once");
     assert_eq!(server.sample("gpu_charts_server_requests_refused_total{reason=\"days\"}"), 1.0);
     let many = vec!["time"; 15_000].join(",");
     server.data(&format!("type=MD&start=0&end=0&columns={many}")).expect(414);
     let many = vec!["time"; 1_000].join(",");
-    let answer = server.data(&format!("type=MD&start=0&end=0&columns={many}")).expect(400);
+    let answer = server.data(&format!("type=MD&start=0&end=0&columns={many}")).expect(413);
     assert_eq!(answer.text(), "Invalid columns: 1000 columns, at most 64 are answered at once");
 }
 

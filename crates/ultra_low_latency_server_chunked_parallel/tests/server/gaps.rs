@@ -90,7 +90,7 @@ fn what_is_wrong_or_missing_is_told() {
     check("?symbol=A&type=X&start=0&end=0", 400, "Invalid type: X is neither MD nor TRADES");
     check("?symbol=..&type=MD&start=0&end=0", 400, "Invalid symbol: it begins with a dot");
     let days = "Invalid end: 4 days from start, at most 3 are answered at once";
-    check("?symbol=A&type=MD&start=0&end=259200", 400, days);
+    check("?symbol=A&type=MD&start=0&end=259200", 413, days);
     assert_eq!(server.sample("gpu_charts_server_requests_refused_total{reason=\"days\"}"), 1.0);
     let nothing = r#"{"coverage":[],"damaged_lines":0,"gaps":[],"truncated":false}"#;
     check("?symbol=NONE&type=MD&start=0&end=0", 200, nothing);

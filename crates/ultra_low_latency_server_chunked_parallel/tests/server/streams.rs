@@ -10,12 +10,12 @@ use column_store::{MdRow, Options, Store, TimeRule};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio_tungstenite::tungstenite::{self, Message, WebSocket, protocol::CloseFrame};
-use ultra_low_latency_server_chunked_parallel::{ApiLimits, Limits};
+use ultra_low_latency_server_chunked_parallel::{ApiLimits, Config, Limits};
 
 use crate::{
     DAY,
     client::{connect, receive, request},
-    running::Running,
+    running::{Running, config},
     wait_until,
     written::{column_file, quote, quotes, write, write_btc},
 };
@@ -278,4 +278,30 @@ fn streams_end_with_the_server() {
     let closed = client.hear().unwrap_err().unwrap();
     assert_eq!((u16::from(closed.code), closed.reason.as_str()), (1001, "the server is stopping"));
     server.join().unwrap();
+}
+
+#[test]
+fn only_pages_of_named_sites_may_follow() {
+    let root = TempDir::new().unwrap();
+    let cors_origins = vec!["https://charts.example".to_owned()];
+    let server = Running::with_config(Config { cors_origins, ..config(root.path()) });
+    let open = |origin: &str| {
+        let lines = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n";
+        let key = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+        let mut stream = connect(server.data);
+        let head = format!("GET /api/stream HTTP/1.1\r\nHost: own.example:8443\r\n{lines}{key}{origin}\r\n");
+        stream.write_all(head.as_bytes()).unwrap();
+        receive(&mut stream, true).unwrap()
+    };
+    // No browser, a named site, the server's own page.
+    for origin in ["", "Origin: https://charts.example\r\n", "Origin: http://own.example:8443\r\n"] {
+        assert_eq!(open(origin).status, 101, "{origin}");
+    }
+    for origin in ["https://evil.example", "https://charts.example.evil.example", "null"] {
+        let refused = open(&format!("Origin: {origin}\r\n"));
+        assert_eq!((refused.status, refused.header("access-control-allow-origin")), (403, None), "{origin}");
+    }
+    assert_eq!(server.sample("gpu_charts_server_requests_refused_total{reason=\"stream_origin\"}"), 3.0);
+    let open_to_all = Running::start(root.path());
+    let (_socket, _) = tungstenite::client("ws://test/api/stream", connect(open_to_all.data)).unwrap();
 }

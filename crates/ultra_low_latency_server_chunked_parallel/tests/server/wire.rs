@@ -7,11 +7,10 @@ use std::{
 };
 
 use tempfile::TempDir;
-use ultra_low_latency_server_chunked_parallel::Limits;
 
 use crate::{
     DAY, DEADLINE,
-    client::{connect, drain, receive, receive_head, send},
+    client::{connect, drain, receive, receive_head},
     running::Running,
     wait_until,
     written::{quotes, seal_btc, write_btc, write_large_day},
@@ -264,27 +263,4 @@ fn slow_heads_do_not_hold_up_others() {
     }
     assert!(start.elapsed() < DEADLINE);
     drop(slow);
-}
-
-#[test]
-fn idle_connections_in_thousands_are_kept() {
-    let root = TempDir::new().unwrap();
-    write_btc(root.path(), &quotes(&[DAY]));
-    column_store::raise_open_files_limit().unwrap();
-    let server = Running::with_limits(root.path(), Limits { connections: 20_000, ..Limits::default() });
-    // Both ends are of this process, which other tests share.
-    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current.unwrap_or(20_000);
-    let count = (limit / 8).min(2_000) as usize;
-    let mut idle: Vec<_> = (0..count).map(|_| connect(server.data)).collect();
-    for stream in &mut idle {
-        send(stream, "GET", &target(DAY));
-        assert_eq!(receive(stream, false).unwrap().u32s(), [DAY]);
-    }
-    let open = server.sample("gpu_charts_server_concurrent_connections{protocol=\"http/1.1\"}");
-    assert_eq!(open, count as f64);
-    // The first is as alive as the last.
-    for stream in [0, count - 1] {
-        send(&mut idle[stream], "GET", &target(DAY));
-        assert_eq!(receive(&mut idle[stream], false).unwrap().u32s(), [DAY]);
-    }
 }
