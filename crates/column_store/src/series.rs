@@ -86,19 +86,22 @@ impl Series {
         Ok(bytes)
     }
 
-    /// The cells of a `u64` column in the last `count` committed rows, in no particular order.
+    /// The cells of a column of whole numbers in the last `count` committed rows, in the order of the rows.
     pub(crate) fn last_cells(&self, column: &str, count: u64) -> Result<Vec<u64>, StoreError> {
-        let mut cells = Vec::new();
+        let width = self.id.table.column(column).map_or(8, |column| column.kind.width());
+        let mut days = Vec::new();
+        let mut missing = count;
         for day in recovery::days(&self.directory)?.into_iter().rev() {
             let rows = Found::on_disk(&self.directory, self.id.table, day)?.rows();
-            let wanted = (count - cells.len() as u64).min(rows);
-            let bytes = self.read_cells(column, day, rows - wanted, wanted)?;
-            cells.extend(bytes.chunks_exact(8).filter_map(|cell| cell.try_into().ok()).map(u64::from_le_bytes));
-            if cells.len() as u64 >= count {
+            let wanted = missing.min(rows);
+            days.push(self.read_cells(column, day, rows - wanted, wanted)?);
+            missing -= wanted;
+            if missing == 0 {
                 break;
             }
         }
-        Ok(cells)
+        let number = |cell: &[u8]| cell.iter().rev().fold(0, |number, byte| number << 8 | u64::from(*byte));
+        Ok(days.iter().rev().flat_map(|bytes| bytes.chunks_exact(width).map(number)).collect())
     }
 
     /// The key of the last row.

@@ -151,7 +151,7 @@ impl Store {
         Ok(SeriesHandle { index, row: PhantomData })
     }
 
-    /// The cells of a `u64` column in the last `count` committed rows of the series, in no particular order; 0 where
+    /// The cells of a column of whole numbers in the last `count` committed rows of the series, in their order; 0 where
     /// unknown.
     ///
     /// # Errors

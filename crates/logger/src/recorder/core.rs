@@ -8,7 +8,8 @@ use std::{
 };
 
 use column_store::{
-    GapState, MdRow, Proof, Reader, SeriesHandle, SeriesId, Store, StoreError, Stream, Table, TimeRule, TradeRow,
+    GapState, MdKind, MdRow, Proof, Reader, SeriesHandle, SeriesId, Store, StoreError, Stream, Table, TimeRule,
+    TradeRow,
 };
 use exchange_protocol::IdRule;
 use tracing::error;
@@ -164,10 +165,24 @@ impl Core {
         let last_md_ns = self.store.last_time_ns(recorded.md);
         let md = Stored { reader: &self.reader, series: &recorded.md_id };
         let gaps = md.gaps(Stream::Quotes, now_ns.max(last_md_ns))?;
-        let open = gaps.into_iter().filter(|gap| gap.state == GapState::Open).collect();
-        let proven_ns = md.proven_ns(Proof::Live, last_md_ns, now_ns)?.max(last_md_ns.min(now_ns));
+        let (open, ended): (Vec<_>, Vec<_>) = gaps.into_iter().partition(|gap| gap.state == GapState::Open);
+        // An interval ends with a quote.
+        let ended_ns = ended.iter().map(|gap| gap.to_ns).max().unwrap_or(0);
+        let quote_ns = self.last_quote_ns(recorded, last_md_ns)?.max(ended_ns);
+        let proven_ns = md.proven_ns(Proof::Live, last_md_ns, now_ns)?.max(quote_ns.min(now_ns));
         self.with(index, now_ns, |market, context| market.quotes.resume(proven_ns, open, context));
         Ok(())
+    }
+
+    /// When the newest row of a quote arrived, ns. Rows of trades prove nothing: another connection may have brought them. If no
+    /// row of those that are looked at is surely a quote, the oldest of them counts: what comes first is one.
+    fn last_quote_ns(&self, recorded: &Recorded, last_md_ns: u64) -> Result<u64, LoggerError> {
+        let [kinds, receive_ns] =
+            ["kind", "receive_ns"].map(|column| self.store.last_cells(recorded.md, column, REMEMBERED as u64));
+        let (kinds, receive_ns) = (kinds?, receive_ns?);
+        let quote = kinds.iter().rposition(|kind| *kind == MdKind::Quote as u64).unwrap_or(0);
+        // Directories of the first programs have no such columns.
+        Ok(receive_ns.get(quote).copied().filter(|ns| *ns > 0).unwrap_or(last_md_ns).min(last_md_ns))
     }
 
     /// Takes in a batch.

@@ -335,6 +335,19 @@ fn quotes_are_missing_from_the_last_proof_to_the_first_new_one() {
     assert_eq!((gaps.len(), gaps[1].reason.as_str(), gaps[1].from_ns), (2, "restart", back_ns));
 }
 
+/// They may have come over another connection.
+#[test]
+fn rows_of_trades_do_not_prove_that_quotes_came() {
+    let mut world = begun();
+    world.wait(5);
+    world.step(Step::Trade(1));
+    world.flush();
+    world.step(Step::Kill);
+    world.flush();
+    let gaps = world.gaps(Table::Md);
+    assert_eq!((gaps.len(), gaps[0].reason.as_str(), gaps[0].from_ns), (1, "restart", NOW));
+}
+
 /// What frames prove where ids do not.
 #[test]
 fn counted_frames_are_the_coverage_of_trades_whose_ids_only_rise() {
