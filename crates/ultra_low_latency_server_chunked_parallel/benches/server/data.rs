@@ -2,11 +2,13 @@
 
 use std::{
     fs::{self, File},
-    io::{BufWriter, Write as _},
+    io::{self, BufWriter, Write as _},
+    os::fd::AsRawFd as _,
     path::Path,
 };
 
 use column_store::Table;
+use rustix::fs::{Advice, fadvise};
 
 /// 2026-11-18 00:00:00 UTC, Unix seconds: the day `18.11.26`.
 pub(crate) const DAY: u32 = 1_794_960_000;
@@ -29,8 +31,17 @@ pub(crate) fn write_day(root: &Path, symbol: &str, begin: u32, day: &str, rows: 
             };
             file.write_all(&cell.to_le_bytes()).unwrap();
         }
-        file.into_inner().unwrap().sync_all().unwrap();
+        read_anew(&file.into_inner().unwrap());
     }
+}
+
+/// Brings a file that was just written into the page cache as reading it from the disk does. The kernel keeps what is written in
+/// pieces as large as the writes were, and sends large pieces twice as fast: all files have to be alike in that.
+pub(crate) fn read_anew(file: &File) {
+    file.sync_all().unwrap();
+    fadvise(file, 0, None, Advice::DontNeed).unwrap();
+    let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+    io::copy(&mut File::open(path).unwrap(), &mut io::sink()).unwrap();
 }
 
 /// Numbers that look random and are the same in each run.

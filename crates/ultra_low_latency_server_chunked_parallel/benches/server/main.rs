@@ -18,7 +18,13 @@ mod peers;
 mod table;
 mod tls;
 
-use std::{fs, net::SocketAddr, sync::atomic::AtomicBool, time::Duration};
+use std::{
+    fs::{self, File},
+    io::Write as _,
+    net::SocketAddr,
+    sync::atomic::AtomicBool,
+    time::Duration,
+};
 
 use client::{Load, Request, ask, load, requests, run};
 use peers::Peer;
@@ -84,7 +90,9 @@ impl Bench {
         let files = self.directory.path().join("files");
         let one = |(number, target): (usize, &String)| {
             let (_, body) = ask(self.ours.address, target);
-            fs::write(files.join(format!("{name}-{number}")), body).unwrap();
+            let mut file = File::create(files.join(format!("{name}-{number}"))).unwrap();
+            file.write_all(&body).unwrap();
+            data::read_anew(&file);
             format!("/{name}-{number}")
         };
         targets.iter().enumerate().map(one).collect()
