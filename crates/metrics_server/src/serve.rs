@@ -16,6 +16,7 @@ mod observer;
 mod peer_address;
 mod rewound;
 mod socket;
+mod streams;
 mod systemd;
 mod unix_socket;
 mod watched;

@@ -1,8 +1,12 @@
 //! The bytes of a planned answer as a stream of bounded chunks.
 
-use std::{io, sync::Arc};
+use std::{
+    io::{self, ErrorKind},
+    sync::Arc,
+};
 
 use bytes::Bytes;
+use column_store::Access;
 use futures_util::{Stream, StreamExt as _, future, stream};
 use metrics_server::{Counter, Handle};
 use tokio::{sync::Semaphore, task::spawn_blocking};
@@ -26,8 +30,7 @@ struct Sending {
     columns: Vec<ColumnRows>,
 }
 
-/// Streams a plan: its header line, then its columns in pieces of about `chunk_bytes`, read on blocking threads, one piece ahead
-/// of the client. `served`, if given, counts the bytes as they are handed on.
+/// Streams a plan: its header line, then its columns in pieces of about `chunk_bytes`, one piece ahead of the client. `served`, if given, counts the bytes as they are handed on.
 ///
 /// Ends in an error if a file was cut meanwhile: the length was promised, so the connection cannot go on.
 pub(crate) fn chunks(
@@ -61,20 +64,35 @@ fn pieces(columns: &[ColumnRows], chunk_bytes: usize) -> impl Iterator<Item = Ch
     })
 }
 
+/// Reads at once what is in the page cache, and elsewhere what is not: to hand each chunk to another thread and back costs more
+/// than to read it. Rows that lie apart are many reads, and go elsewhere too.
 async fn read(sending: Arc<Sending>, chunk: Chunk, reads: Arc<Semaphore>) -> io::Result<Bytes> {
+    let mut bytes = Vec::new();
+    let at_once = sending.columns.get(chunk.column).is_some_and(ColumnRows::is_contiguous);
+    match if at_once { sending.read(chunk, &mut bytes, Access::Resident) } else { Err(ErrorKind::WouldBlock.into()) } {
+        Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+        read => return read.map(|()| Bytes::from(bytes)),
+    }
     // Never closed; if it were, reading without a turn would still be correct.
     let turn = reads.acquire_owned().await.ok();
     let read = spawn_blocking(move || {
         let _held_until_read = turn;
-        let Some(column) = sending.columns.get(chunk.column) else { return Ok(Bytes::new()) };
-        let length = usize::try_from(chunk.rows).unwrap_or(0) * column.width();
-        let mut bytes = vec![0; length];
-        let read = column.read(chunk.first_row, &mut bytes);
-        if let Err(error) = &read {
-            let (series, column) = (&sending.id, column.column().name);
-            tracing::warn!(%series, column, %error, "answer cut short, its connection is closed");
-        }
-        read.map(|()| Bytes::from(bytes))
+        sending.read(chunk, &mut bytes, Access::Disk).map(|()| Bytes::from(bytes))
     });
     read.await.map_err(io::Error::other)?
+}
+
+impl Sending {
+    fn read(&self, chunk: Chunk, bytes: &mut Vec<u8>, access: Access) -> io::Result<()> {
+        let Some(column) = self.columns.get(chunk.column) else { return Ok(()) };
+        bytes.resize(usize::try_from(chunk.rows).unwrap_or(0) * column.width(), 0);
+        let read = column.read_with(chunk.first_row, bytes, access);
+        if let Err(error) = &read
+            && error.kind() != ErrorKind::WouldBlock
+        {
+            let (series, column) = (&self.id, column.column().name);
+            tracing::warn!(%series, column, %error, "answer cut short, its connection is closed");
+        }
+        read
+    }
 }

@@ -4,6 +4,7 @@ use super::activity::{Activity, later};
 use super::http_connection::{GracefulEnd, Protocol, http1, http2};
 use super::observer::ConnectionTimeout;
 use super::peer_address::PeerAddress;
+use super::streams::Streams;
 use super::watched::{WatchedBody, WatchedInput};
 use crate::limits::Limits;
 use http::header::CONTENT_LENGTH;
@@ -76,9 +77,13 @@ impl Session {
             Protocol::Http1 => {
                 // Whoever upgrades a connection takes it over; the limits on reading and writing go with it.
                 let connection = http1(&self.limits).serve_connection(io, service).with_upgrades();
-                self.watch(pin!(connection)).await
+                self.watch(pin!(connection), None).await
             }
-            Protocol::Http2 => self.watch(pin!(http2(&self.limits).serve_connection(io, service))).await,
+            Protocol::Http2 => {
+                let (executor, streams) = Streams::new();
+                let connection = http2(&self.limits, executor).serve_connection(io, service);
+                self.watch(pin!(connection), Some(streams)).await
+            }
         };
         // Clients that hang up or speak nonsense are their own affair.
         if let Some(Err(error)) = ended {
@@ -88,7 +93,11 @@ impl Session {
     }
 
     /// Drives a connection to its end, or to the point where it is to be cut.
-    async fn watch<C>(&self, mut connection: Pin<&mut C>) -> (Option<hyper::Result<()>>, Option<ConnectionTimeout>)
+    async fn watch<C>(
+        &self,
+        mut connection: Pin<&mut C>,
+        mut streams: Option<Streams>,
+    ) -> (Option<hyper::Result<()>>, Option<ConnectionTimeout>)
     where
         C: Future<Output = hyper::Result<()>> + GracefulEnd,
     {
@@ -105,6 +114,9 @@ impl Session {
             loop {
                 if let Poll::Ready(ended) = connection.as_mut().poll(cx) {
                     return Poll::Ready((Some(ended), timeout));
+                }
+                if streams.as_mut().is_some_and(|streams| streams.advance(cx)) {
+                    continue;
                 }
                 match ready!(self.overdue(ending, timer.as_mut(), cx)) {
                     Overdue::Timeout(ConnectionTimeout::Idle) => {

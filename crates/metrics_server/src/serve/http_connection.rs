@@ -1,6 +1,7 @@
 //! Both versions of HTTP, with their limits.
 
 use super::connection::BoxError;
+use super::streams::OnConnection;
 use crate::limits::Limits;
 use http_body::Body;
 use hyper::body::Incoming;
@@ -8,7 +9,7 @@ use hyper::rt::bounds::Http2ServerConnExec;
 use hyper::rt::{Read, Write};
 use hyper::server::conn::{http1, http2};
 use hyper::service::HttpService;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
+use hyper_util::rt::TokioTimer;
 use std::pin::Pin;
 
 /// The least buffer the HTTP/1 parser accepts, in bytes; it panics below.
@@ -60,8 +61,8 @@ const HTTP2_CONNECTION_WINDOW_BYTES: u32 = 65_535;
 const HTTP2_SEND_BYTES_MIN: usize = 1024;
 
 /// HTTP/2. What it does against floods of resets and of empty frames by itself stays as it is.
-pub(super) fn http2(limits: &Limits) -> http2::Builder<TokioExecutor> {
-    let mut http = http2::Builder::new(TokioExecutor::new());
+pub(super) fn http2(limits: &Limits, executor: OnConnection) -> http2::Builder<OnConnection> {
+    let mut http = http2::Builder::new(executor);
     http.timer(TokioTimer::new())
         .max_concurrent_streams(limits.http2_streams)
         .max_header_list_size(HTTP2_HEADERS_BYTES_MAX)
@@ -89,14 +90,14 @@ where
     }
 }
 
-impl<IO, S, B> GracefulEnd for http2::Connection<IO, S, TokioExecutor>
+impl<IO, S, B> GracefulEnd for http2::Connection<IO, S, OnConnection>
 where
     S: HttpService<Incoming, ResBody = B>,
     S::Error: Into<BoxError>,
     IO: Read + Write + Unpin,
     B: Body + 'static,
     B::Error: Into<BoxError>,
-    TokioExecutor: Http2ServerConnExec<S::Future, B>,
+    OnConnection: Http2ServerConnExec<S::Future, B>,
 {
     fn end(self: Pin<&mut Self>) {
         self.graceful_shutdown();
