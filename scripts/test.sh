@@ -34,13 +34,13 @@ long_run() {
   local lines=$STEP_DIR/long-runs
   : >"$lines"
   # One after the other: both want the whole machine.
-  LONG_RUN=$lines cargo test --locked -p end_to_end --test day -- --nocapture
-  LONG_RUN=$lines cargo test --locked -p end_to_end --test crashes -- --nocapture
+  LONG_RUN=$lines cargo test --locked --workspace --test day -- --nocapture
+  LONG_RUN=$lines cargo test --locked --workspace --test crashes -- --nocapture
   sed "s/^/| $(date -u +%F) /" "$lines"
 }
 
 if [[ $long ]]; then
-  step "build" cargo build --locked --workspace --bins
+  step "build" cargo build --locked --workspace --all-targets
   step "long run" long_run
   step_summary
   exit 0

@@ -14,6 +14,7 @@ use ultra_low_latency_server_chunked_parallel::{Config as ServerConfig, DataTls,
 pub fn brisk(simulator: &Simulator) -> String {
     with_limits(
         simulator,
+        "{acknowledge: 2s, silence: 3s, first_data: 3s, repeats: 3s}",
         "{hold: 3s, claim_grace: 200ms, quiet_poll: 1s, retries: [200ms, 500ms, 1s], seal_delay: 10m}",
     )
 }
@@ -29,12 +30,17 @@ pub fn brisk_limits() -> exchange_simulator::Limits {
 
 /// As [`brisk`], where the clocks run a thousand times as fast and more: what the recorder counts on its clock is over as soon.
 pub fn brisk_and_fast(simulator: &Simulator) -> String {
-    with_limits(simulator, "{hold: 10s, claim_grace: 60s, quiet_poll: 6h, retries: [10m, 30m, 1h], seal_delay: 10m}")
+    with_limits(
+        simulator,
+        // With many symbols it takes a while until the last one is asked for.
+        "{acknowledge: 20s, silence: 30s, first_data: 30s, repeats: 30s}",
+        "{hold: 10s, claim_grace: 60s, quiet_poll: 6h, retries: [10m, 30m, 1h], seal_delay: 10m}",
+    )
 }
 
-fn with_limits(simulator: &Simulator, completeness: &str) -> String {
-    let limits = "    timeouts: {acknowledge: 2s, silence: 3s, first_data: 3s, repeats: 3s}\n    ws_url:";
-    let exchanges = simulator.logger_config().replace("    ws_url:", limits);
+fn with_limits(simulator: &Simulator, timeouts: &str, completeness: &str) -> String {
+    let limits = format!("    timeouts: {timeouts}\n    ws_url:");
+    let exchanges = simulator.logger_config().replace("    ws_url:", &limits);
     format!("flush_interval: 100ms\nsync_interval: 500ms\ncompleteness: {completeness}\n{exchanges}")
 }
 

@@ -79,7 +79,9 @@ async fn a_day_with_two_midnights_is_whole() {
     until("the second midnight and the seals after it", midnight + DAY + 2_000 * S + 2 * half_second).await;
     simulator.pause_market();
 
-    let verdicts = eventually("the files are whole", Duration::from_secs(120), || async {
+    // Bitfinex grants few questions a minute, and each of its symbols has one.
+    let patience = Duration::from_secs(120 + 15 * scale.symbols as u64);
+    let verdicts = eventually("the files are whole", patience, || async {
         let (verdicts, findings) = Oracle::of(&simulator, &VenueKind::ALL).at_speed(scale.speed).judge_all(data.path());
         if let Some(finding) = findings.first() {
             println!("{} findings still, such as {finding}", findings.len());
