@@ -60,7 +60,7 @@ pub(crate) fn table(rows: &[Row]) -> String {
         let (target, is_met) = match row.target {
             Target::AtLeast(least) => (format!("≥ {least}×"), Some(ratio >= least)),
             Target::AtMost(most) => (format!("≤ {most}×"), Some(ratio <= most)),
-            Target::Below(most) => (format!("≤ {most}"), Some(median(&row.ours) <= most)),
+            Target::Below(most) => (format!("≤ {most:.2}"), Some(median(&row.ours) <= most)),
             Target::None => ("–".to_owned(), None),
         };
         let ratio = if ratio.is_nan() { "–".to_owned() } else { format!("{ratio:.2}×") };
