@@ -68,10 +68,11 @@ fn pieces(columns: &[ColumnRows], chunk_bytes: usize) -> impl Iterator<Item = Ch
 /// than to read it. Rows that lie apart are many reads, and go elsewhere too.
 async fn read(sending: Arc<Sending>, chunk: Chunk, reads: Arc<Semaphore>) -> io::Result<Bytes> {
     let mut bytes = Vec::new();
-    let at_once = sending.columns.get(chunk.column).is_some_and(ColumnRows::is_contiguous);
-    match if at_once { sending.read(chunk, &mut bytes, Access::Resident) } else { Err(ErrorKind::WouldBlock.into()) } {
-        Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-        read => return read.map(|()| Bytes::from(bytes)),
+    if sending.columns.get(chunk.column).is_some_and(ColumnRows::is_contiguous) {
+        match sending.read(chunk, &mut bytes, Access::Resident) {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+            read => return read.map(|()| Bytes::from(bytes)),
+        }
     }
     // Never closed; if it were, reading without a turn would still be correct.
     let turn = reads.acquire_owned().await.ok();

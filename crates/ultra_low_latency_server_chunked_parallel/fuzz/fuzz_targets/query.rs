@@ -2,24 +2,20 @@
 #![no_main]
 #![allow(dead_code, unused_imports)]
 
-#[path = "../../src/api_limits.rs"]
-mod api_limits;
-#[path = "../../src/form.rs"]
-mod form;
-#[path = "../../src/formats.rs"]
-mod formats;
-#[path = "../../src/limits.rs"]
-mod limits;
-#[path = "../../src/query.rs"]
-mod query;
-#[path = "../../src/reduction.rs"]
-mod reduction;
-#[path = "../../src/rows.rs"]
-mod rows;
-#[path = "../../src/shown.rs"]
-mod shown;
-#[path = "../../src/symbol_alias.rs"]
-mod symbol_alias;
+#[path = "../../src"]
+mod server {
+    pub(crate) mod api_limits;
+    pub(crate) mod form;
+    pub(crate) mod formats;
+    pub(crate) mod limits;
+    pub(crate) mod query;
+    pub(crate) mod reduction;
+    pub(crate) mod rows;
+    pub(crate) mod shown;
+    pub(crate) mod symbol_alias;
+}
+// Where its files look for one another.
+use server::{api_limits, form, formats, limits, query, reduction, rows, shown, symbol_alias};
 
 #[path = "../src/query_entry.rs"]
 mod entry;
