@@ -165,29 +165,18 @@ impl<'a> Truth<'a> {
         self.judge_lost(&matched, verdict);
     }
 
-    /// A row may tell either of two quotes that are alike, of which only the later one had to be a row: then it tells that. Those
-    /// between them each tell the next one.
+    /// A row may tell either of two quotes that are alike, of which only the later one had to be a row: then it tells that.
     fn prefer_needed(&self, matched: &mut BTreeMap<usize, usize>, rows: &[Row]) {
-        let needed = |index: usize| self.lines.get(index).is_some_and(|line| line.need == Need::Row);
-        for index in (0..self.lines.len()).filter(|index| needed(*index)) {
+        for (index, line) in self.lines.iter().enumerate().filter(|(_, line)| line.need == Need::Row) {
             if matched.contains_key(&index) {
                 continue;
             }
-            let mut moves = Vec::new();
-            let mut later = index;
-            for (&before, &number) in matched.range(..index).rev() {
-                let could =
-                    |line: &Line<'_>, row: &Row| line.is(row) && line.message.sent_ns <= row.receive_ns + self.slack_ns;
-                if !self.lines.get(later).zip(rows.get(number)).is_some_and(|(line, row)| could(line, row)) {
-                    break;
-                }
-                moves.push((later, number));
-                later = before;
-                if !needed(before) {
-                    matched.remove(&before);
-                    matched.extend(moves);
-                    break;
-                }
+            let Some((&before, &number)) = matched.range(..index).next_back() else { continue };
+            let arrived_ns = rows.get(number).map_or(0, |row| row.receive_ns + self.slack_ns);
+            let alike = self.lines.get(before).is_some_and(|line| line.need != Need::Row);
+            if alike && rows.get(number).is_some_and(|row| line.is(row)) && line.message.sent_ns <= arrived_ns {
+                matched.remove(&before);
+                matched.insert(index, number);
             }
         }
     }
