@@ -4,6 +4,7 @@
 //! This crate has tests only; a broken promise here is a panic that says what was expected.
 #![allow(clippy::unwrap_used, clippy::print_stdout, clippy::missing_panics_doc)]
 
+pub mod audit;
 pub mod data;
 pub mod files;
 pub mod http;

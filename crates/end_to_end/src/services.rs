@@ -28,13 +28,14 @@ pub fn brisk_limits() -> exchange_simulator::Limits {
     }
 }
 
-/// As [`brisk`], where the clocks run a thousand times as fast and more: what the recorder counts on its clock is over as soon.
+/// As [`brisk`], where the clocks run a thousand times as fast and more: what the recorder counts on its clock is over as soon,
+/// and REST, which counts on the system's, is not asked more for that.
 pub fn brisk_and_fast(simulator: &Simulator) -> String {
     with_limits(
         simulator,
         // With many symbols it takes a while until the last one is asked for.
         "{acknowledge: 20s, silence: 30s, first_data: 30s, repeats: 30s}",
-        "{hold: 10s, claim_grace: 60s, quiet_poll: 6h, retries: [10m, 30m, 1h], seal_delay: 10m}",
+        "{hold: 10s, claim_grace: 60s, quiet_poll: 10d, answer_timeout: 30d, retries: [10m, 30m, 1h], seal_delay: 10m}",
     )
 }
 

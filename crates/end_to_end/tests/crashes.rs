@@ -10,8 +10,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use column_store::{Audit, IdRule, Rules, Table};
 use end_to_end::{
+    audit::audit,
     metrics::Scrape,
     oracle::{Crash, Oracle},
     power,
@@ -128,14 +128,7 @@ async fn what_kills_and_power_losses_take_comes_back() {
 
     let (verdicts, findings) = oracle().judge_all(&data);
     assert!(findings.is_empty(), "{findings:#?}");
-    let rules: Rules = VenueKind::ALL
-        .into_iter()
-        .map(|venue| {
-            let rule = if venue == VenueKind::Bitfinex { IdRule::Unique } else { IdRule::Contiguous };
-            ((venue.name().to_owned(), Table::Trades), rule)
-        })
-        .collect();
-    let totals = column_store::verify(&data, &Audit { rules, ..Audit::default() }, &mut |_| {}, &mut |_| {}).unwrap();
+    let totals = audit(&data, &VenueKind::ALL).unwrap();
     assert_eq!((totals.damage, totals.missing), (0, 0), "{totals}");
     let (trades, quotes) =
         verdicts.values().fold((0, 0), |(trades, quotes), verdict| (trades + verdict.trades, quotes + verdict.quotes));

@@ -4,8 +4,8 @@
 
 use std::time::{Duration, Instant};
 
-use column_store::{Audit, IdRule, Rules, Table};
 use end_to_end::{
+    audit::audit,
     eventually, files,
     metrics::Scrape,
     oracle::Oracle,
@@ -111,15 +111,7 @@ async fn a_day_with_two_midnights_is_whole() {
         // The least busy of many symbols may have a day without a quote.
         assert!(days.len() == 3 || scale.symbols > 10, "{venue} {symbol} has {days:?}");
     }
-    let rules: Rules = VenueKind::ALL
-        .into_iter()
-        .map(|venue| {
-            let rule = if venue == VenueKind::Bitfinex { IdRule::Unique } else { IdRule::Contiguous };
-            ((venue.name().to_owned(), Table::Trades), rule)
-        })
-        .collect();
-    let totals =
-        column_store::verify(data.path(), &Audit { rules, ..Audit::default() }, &mut |_| {}, &mut |_| {}).unwrap();
+    let totals = audit(data.path(), &VenueKind::ALL).unwrap();
     let undeliverable: u64 = verdicts.values().map(|verdict| verdict.undeliverable).sum();
     assert_eq!((totals.damage, totals.missing), (0, undeliverable), "{totals}");
     assert!(totals.sealed_days >= verdicts.len() as u64, "{totals}");

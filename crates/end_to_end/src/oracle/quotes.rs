@@ -165,18 +165,31 @@ impl<'a> Truth<'a> {
         self.judge_lost(&matched, verdict);
     }
 
-    /// A row may tell either of two quotes that are alike, of which only the later one had to be a row: then it tells that.
+    /// A row may tell any of several quotes that are alike, of which only some had to be rows: then it tells those. The rows
+    /// before it, up to one that tells a quote which need not be a row, each tell the next one.
     fn prefer_needed(&self, matched: &mut BTreeMap<usize, usize>, rows: &[Row]) {
-        for (index, line) in self.lines.iter().enumerate().filter(|(_, line)| line.need == Need::Row) {
+        for (index, _) in self.lines.iter().enumerate().filter(|(_, line)| line.need == Need::Row) {
             if matched.contains_key(&index) {
                 continue;
             }
-            let Some((&before, &number)) = matched.range(..index).next_back() else { continue };
-            let arrived_ns = rows.get(number).map_or(0, |row| row.receive_ns + self.slack_ns);
-            let alike = self.lines.get(before).is_some_and(|line| line.need != Need::Row);
-            if alike && rows.get(number).is_some_and(|row| line.is(row)) && line.message.sent_ns <= arrived_ns {
-                matched.remove(&before);
-                matched.insert(index, number);
+            let (mut moves, mut onto) = (Vec::new(), index);
+            for (&before, &number) in matched.range(..index).rev() {
+                let fits = |row: &Row| {
+                    let line = &self.lines[onto];
+                    line.is(row) && line.message.sent_ns <= row.receive_ns + self.slack_ns
+                };
+                if !rows.get(number).is_some_and(fits) {
+                    break;
+                }
+                moves.push((before, onto, number));
+                if self.lines[before].need != Need::Row {
+                    for (before, ..) in &moves {
+                        matched.remove(before);
+                    }
+                    matched.extend(moves.iter().map(|(_, onto, number)| (*onto, *number)));
+                    break;
+                }
+                onto = before;
             }
         }
     }

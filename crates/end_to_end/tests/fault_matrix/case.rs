@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use column_store::{Audit, IdRule, Rules, Table};
+use column_store::IdRule;
 use end_to_end::{
+    audit,
     metrics::Scrape,
     oracle::{Oracle, Verdict},
     services::{Logger, brisk, brisk_limits},
@@ -268,10 +269,7 @@ fn missing(shows: Shows, before: &Scrape, after: &Scrape, seen: Seen, verdicts: 
 
 /// The audit must find what the ledger says: no damage, and exactly what is lost for ever.
 fn audit(venue: VenueKind, data: &std::path::Path, verdicts: &[Verdict]) -> Vec<String> {
-    let rule = if venue == VenueKind::Bitfinex { IdRule::Unique } else { IdRule::Contiguous };
-    let rules = Rules::from([((venue.name().to_owned(), Table::Trades), rule)]);
-    let totals = column_store::verify(data, &Audit { rules, ..Audit::default() }, &mut |_| {}, &mut |_| {});
-    let totals = match totals {
+    let totals = match audit::audit(data, &[venue]) {
         Ok(totals) => totals,
         Err(error) => return vec![format!("the audit fails: {error}")],
     };
@@ -280,7 +278,7 @@ fn audit(venue: VenueKind, data: &std::path::Path, verdicts: &[Verdict]) -> Vec<
         findings.push(format!("the audit finds damage: {totals}"));
     }
     let missing: u64 = verdicts.iter().map(|verdict| verdict.undeliverable).sum();
-    if rule == IdRule::Contiguous && totals.missing != missing {
+    if audit::id_rule(venue) == IdRule::Contiguous && totals.missing != missing {
         findings.push(format!("the audit finds {totals}, and {missing} trades are lost for ever"));
     }
     findings

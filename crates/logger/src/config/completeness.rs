@@ -18,6 +18,9 @@ pub struct Completeness {
     /// A symbol that is quiet for this long is asked about, and then less and less often while nothing was missed.
     #[serde(serialize_with = "as_duration")]
     pub quiet_poll: Duration,
+    /// A question that nothing was heard of for this long is asked again.
+    #[serde(serialize_with = "as_duration")]
+    pub answer_timeout: Duration,
     /// What an answer left missing is asked for again after these pauses; after the last answer it is lost.
     #[serde(serialize_with = "as_durations")]
     pub retries: Vec<Duration>,
@@ -32,6 +35,7 @@ impl Default for Completeness {
             hold: Duration::from_secs(10),
             claim_grace: Duration::from_secs(2),
             quiet_poll: Duration::from_secs(60),
+            answer_timeout: Duration::from_secs(900),
             retries: [2, 10, 60].map(Duration::from_secs).to_vec(),
             seal_delay: Duration::from_secs(600),
         }
@@ -42,7 +46,8 @@ impl Completeness {
     pub(super) fn check(&self) -> Result<(), ConfigError> {
         within("completeness.hold", self.hold, 0, 10_000)?;
         within("completeness.claim_grace", self.claim_grace, 10, 60_000)?;
-        within("completeness.quiet_poll", self.quiet_poll, 1_000, 86_400_000)?;
+        within("completeness.quiet_poll", self.quiet_poll, 1_000, MOST_MS)?;
+        within("completeness.answer_timeout", self.answer_timeout, LEAST_ANSWER_MS, MOST_MS)?;
         if self.retries.len() > MOST_RETRIES {
             return Err(value("completeness.retries", format!("has more than {MOST_RETRIES} pauses")));
         }
@@ -55,6 +60,10 @@ impl Completeness {
 }
 
 const MOST_RETRIES: usize = 16;
+/// A question may wait ten minutes for its turn before it fails.
+const LEAST_ANSWER_MS: u64 = 660_000;
+/// 30 days.
+const MOST_MS: u64 = 2_592_000_000;
 
 /// The keys of the file.
 #[derive(Default, Deserialize)]
@@ -66,6 +75,8 @@ pub(super) struct File {
     claim_grace: Option<Duration>,
     #[serde(default, deserialize_with = "duration")]
     quiet_poll: Option<Duration>,
+    #[serde(default, deserialize_with = "duration")]
+    answer_timeout: Option<Duration>,
     retries: Option<Vec<String>>,
     #[serde(default, deserialize_with = "duration")]
     seal_delay: Option<Duration>,
@@ -84,6 +95,7 @@ impl File {
             hold: self.hold.unwrap_or(default.hold),
             claim_grace: self.claim_grace.unwrap_or(default.claim_grace),
             quiet_poll: self.quiet_poll.unwrap_or(default.quiet_poll),
+            answer_timeout: self.answer_timeout.unwrap_or(default.answer_timeout),
             retries: retries.transpose()?.unwrap_or(default.retries),
             seal_delay: self.seal_delay.unwrap_or(default.seal_delay),
         })

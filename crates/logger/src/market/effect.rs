@@ -58,6 +58,7 @@ pub(crate) struct Rules {
     pub(crate) hold_ns: u64,
     pub(crate) claim_grace_ns: u64,
     pub(crate) quiet_poll_ns: u64,
+    pub(crate) answer_timeout_ns: u64,
     pub(crate) retries_ns: Vec<u64>,
     /// In the quote currency.
     pub(crate) large_trade: f64,
@@ -71,6 +72,7 @@ impl Rules {
             hold_ns: ns(completeness.hold),
             claim_grace_ns: ns(completeness.claim_grace),
             quiet_poll_ns: ns(completeness.quiet_poll),
+            answer_timeout_ns: ns(completeness.answer_timeout),
             retries_ns: completeness.retries.iter().copied().map(ns).collect(),
             large_trade,
         }

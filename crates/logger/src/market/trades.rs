@@ -228,7 +228,7 @@ impl Trades {
             known.mature(live_since_ns, &mut self.hold, context);
         }
         self.release_if_done(context);
-        if self.asked.as_ref().is_some_and(|asked| asked.is_forgotten(context.now_ns)) {
+        if self.asked.as_ref().is_some_and(|asked| asked.is_forgotten(context)) {
             self.answered(FillEnd::Failed, context);
         }
         self.ask(context);

@@ -7,8 +7,6 @@ use crate::{
     trade_ids::Ids,
 };
 
-/// An answer that has not come for so long does not come any more, ns.
-const NO_ANSWER_NS: u64 = 900 * 1_000_000_000;
 /// After a failure, and twice as long after each further one, ns.
 const FIRST_PAUSE_NS: u64 = 2 * 1_000_000_000;
 /// A venue that cannot be asked is tried again at least this often, ns.
@@ -50,8 +48,9 @@ impl Asked {
         is_answered
     }
 
-    pub(crate) fn is_forgotten(&self, now_ns: u64) -> bool {
-        now_ns >= self.heard_ns.saturating_add(NO_ANSWER_NS)
+    /// Whether its answer does not come any more.
+    pub(crate) fn is_forgotten(&self, context: &Context<'_>) -> bool {
+        context.now_ns >= self.heard_ns.saturating_add(context.rules.answer_timeout_ns)
     }
 }
 
