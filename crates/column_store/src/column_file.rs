@@ -15,6 +15,8 @@ use std::{
 
 use rustix::io::{Errno, ReadWriteFlags, preadv2};
 
+use crate::blocks::Blocks;
+
 /// Whether a reader may wait for a disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
@@ -28,13 +30,15 @@ pub enum Access {
 #[derive(Debug)]
 pub(crate) struct ColumnFile {
     file: File,
+    /// Of a file that does not change any more.
+    blocks: Option<Blocks>,
     /// Gives its place back when the file is closed.
     _place: Option<Place>,
 }
 
 impl ColumnFile {
-    pub(crate) fn new(file: File, place: Option<Place>) -> ColumnFile {
-        ColumnFile { file, _place: place }
+    pub(crate) fn new(file: File, blocks: Option<Blocks>, place: Option<Place>) -> ColumnFile {
+        ColumnFile { file, blocks, _place: place }
     }
 
     /// Fills `buffer` from `offset` on, or as far as the file goes, and tells how many bytes that were.
@@ -42,6 +46,12 @@ impl ColumnFile {
     /// # Errors
     /// `WouldBlock` if that took a disk and `access` forbids it, or what the operating system says.
     pub(crate) fn read(&self, buffer: &mut [u8], offset: u64, access: Access) -> io::Result<usize> {
+        let is_kept = self.blocks.as_ref().is_some_and(|blocks| blocks.read(&self.file, buffer, offset));
+        if is_kept { Ok(buffer.len()) } else { self.read_file(buffer, offset, access) }
+    }
+
+    /// As [`read`](ColumnFile::read), from the file in any case.
+    pub(crate) fn read_file(&self, buffer: &mut [u8], offset: u64, access: Access) -> io::Result<usize> {
         match access {
             Access::Disk => self.read_fully(buffer, offset),
             Access::Resident => loop {
@@ -58,6 +68,16 @@ impl ColumnFile {
                 }
             },
         }
+    }
+
+    /// A block of a file that does not change, if it is kept in memory or can be.
+    pub(crate) fn kept_block(&self, number: u64) -> Option<&[u8]> {
+        self.blocks.as_ref()?.block(&self.file, number)
+    }
+
+    /// Bytes of it that are kept in memory.
+    pub(crate) fn kept(&self) -> usize {
+        self.blocks.as_ref().map_or(0, Blocks::held)
     }
 
     fn read_fully(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {

@@ -22,17 +22,19 @@ use rustix::fs::fstat;
 
 use crate::{
     Access, Column, ColumnSelection, Day, Reader, Selection, SeriesId, Slice, StoreError,
+    blocks::{BlockBudget, Blocks},
     column_file::{ColumnFile, Place, Places},
     layout,
 };
 use fences::{Fences, Page};
-use series::{Identity, Known, KnownDay, OpenColumn, Picked, Series};
+use series::{Identity, Known, KnownDay, OpenColumn, Picked, Series, Signature, Use, note};
 
 /// A data directory whose files stay open between requests.
 #[derive(Debug)]
 pub struct Index {
     root: PathBuf,
     places: Arc<Places>,
+    blocks: Arc<BlockBudget>,
     /// Counts sweeps: the clock by which things are believed and forgotten.
     now: AtomicU64,
     reader: RwLock<Option<Arc<Opened>>>,
@@ -44,9 +46,6 @@ struct Opened {
     reader: Reader,
     identity: Identity,
 }
-
-/// A series, and the reader to look it up with.
-type Located = (Arc<Opened>, Arc<Series>);
 
 /// What a request found.
 #[derive(Debug)]
@@ -80,10 +79,22 @@ impl Index {
         Index {
             root: root.to_owned(),
             places: Places::new(open_files),
+            blocks: BlockBudget::new(0),
             now: AtomicU64::new(0),
             reader: RwLock::default(),
             series: RwLock::default(),
         }
+    }
+
+    /// Keeps blocks of sealed files in memory, as far as somebody asked for them, at most so many bytes.
+    #[must_use]
+    pub fn keeping(self, bytes: usize) -> Index {
+        Index { blocks: BlockBudget::new(bytes), ..self }
+    }
+
+    /// Bytes of sealed files that are kept in memory.
+    pub fn kept_bytes(&self) -> usize {
+        self.blocks.taken()
     }
 
     /// The data directory.
@@ -123,6 +134,9 @@ impl Index {
                 _ => drop(write(&self.series).remove(&id)),
             }
         }
+        if self.blocks.was_short() {
+            self.forget(self.blocks.taken() / 4, |of_day| of_day.bytes);
+        }
         Ok(())
     }
 
@@ -141,10 +155,10 @@ impl Index {
         let mut assembled = Assembled::new(columns);
         let (first, last) = (Day::from_seconds_clamped(start), Day::from_seconds_clamped(end));
         let now = self.now.load(Ordering::Relaxed);
-        let Some((opened, series)) = self.series(id, now, access)?.filter(|_| start <= end) else {
+        let Some(series) = self.series(id, now, access)?.filter(|_| start <= end) else {
             return Ok(assembled.finish(0));
         };
-        series.used.store(now, Ordering::Relaxed);
+        note(&series.used, now);
         let directory = || self.root.join(id.path());
         let failed = |error: io::Error| IndexError::io("look at", directory(), error);
         let looked = series.look(columns, first, last, now).map_err(failed)?;
@@ -156,6 +170,7 @@ impl Index {
             let picked = match picked {
                 Some(picked) => picked,
                 None => {
+                    let opened = self.opened()?;
                     let found = self.look_up(&opened.reader, &series, id, day, columns)?;
                     let picked = series.learn(day, looked.generation, found, columns, now).map_err(failed)?;
                     // It went in this very moment: as if it had gone a moment before.
@@ -168,24 +183,18 @@ impl Index {
         Ok(assembled.finish(unknown))
     }
 
-    /// The series and the reader to look it up with; `None` if there is no such directory.
-    fn series(&self, id: &SeriesId, now: u64, access: Access) -> Result<Option<Located>, IndexError> {
+    /// The series; `None` if there is no such directory.
+    fn series(&self, id: &SeriesId, now: u64, access: Access) -> Result<Option<Arc<Series>>, IndexError> {
         let known = read(&self.series).get(id).map(Arc::clone);
-        let opened = read(&self.reader).as_ref().map(Arc::clone);
-        if let (Some(opened), Some(series)) = (&opened, &known)
-            && series.is_current(now)
-        {
-            return Ok(Some((Arc::clone(opened), Arc::clone(series))));
+        if known.as_ref().is_some_and(|series| series.is_current(now)) {
+            return Ok(known);
         }
         if access == Access::Resident {
             return Err(IndexError::NotResident);
         }
         layout::check_name(&id.exchange, "an exchange's directory")?;
         layout::check_name(&id.symbol, "a symbol's directory")?;
-        let opened = match opened {
-            Some(opened) => opened,
-            None => self.open_root()?,
-        };
+        let opened = self.opened()?;
         let Some(directory) = opened.reader.open_beneath(&id.path())? else {
             write(&self.series).remove(id);
             return Ok(None);
@@ -193,13 +202,19 @@ impl Index {
         let identity = identity(&directory, || self.root.join(id.path()))?;
         if let Some(series) = known.filter(|series| series.identity == identity) {
             series.path_leads_here(now);
-            return Ok(Some((opened, series)));
+            return Ok(Some(series));
         }
         let place = self.place()?;
         let failed = |error| IndexError::io("look at", self.root.join(id.path()), error);
         let series = Arc::new(Series::new(directory, place, now).map_err(failed)?);
         write(&self.series).insert(id.clone(), Arc::clone(&series));
-        Ok(Some((opened, series)))
+        Ok(Some(series))
+    }
+
+    /// The root.
+    fn opened(&self) -> Result<Arc<Opened>, StoreError> {
+        let opened = read(&self.reader).as_ref().map(Arc::clone);
+        opened.map_or_else(|| self.open_root(), Ok)
     }
 
     /// Opens the root, and forgets everything if it is another one than before.
@@ -242,15 +257,22 @@ impl Index {
                 Some(file) => {
                     let stat = fstat(&file).map_err(|error| IndexError::io("look at", path, error.into()))?;
                     let identity = Identity::of(&stat);
+                    let sealed = found.seal.as_ref().filter(|seal| {
+                        seal.columns.contains_key(column.name) && u64::try_from(stat.st_size) == Ok(seal.bytes(column))
+                    });
+                    let signature = sealed.map(|_| Signature::of(&stat));
                     let same = known.iter().find_map(|(name, known)| match known {
-                        Known::Open { column: open, .. } if *name == column.name && open.identity == identity => {
-                            Some(open)
+                        Known::Open { column: open, .. }
+                            if *name == column.name && open.identity == identity && open.sealed == signature =>
+                        {
+                            Some(Arc::clone(open))
                         }
                         _ => None,
                     });
-                    let open = same.map_or_else(|| Arc::new(OpenColumn::new(file, identity, place)), Arc::clone);
-                    let sealed = found.seal.as_ref().filter(|seal| {
-                        seal.columns.contains_key(column.name) && u64::try_from(stat.st_size) == Ok(seal.bytes(column))
+                    let blocks = || sealed.map(|seal| Blocks::new(seal.bytes(column), &self.blocks));
+                    let open = same.unwrap_or_else(|| {
+                        let (file, fences) = (ColumnFile::new(file, blocks(), Some(place)), Fences::default());
+                        Arc::new(OpenColumn { file: Arc::new(file), identity, sealed: signature, fences })
                     });
                     Known::Open { column: open, sealed_rows: sealed.map(|seal| seal.rows) }
                 }
@@ -269,34 +291,31 @@ impl Index {
         if let Some(place) = self.places.take() {
             return Ok(place);
         }
-        let mut uses = Vec::new();
-        for (id, series) in &*read(&self.series) {
-            uses.extend(
-                series.uses().into_iter().map(|(day, used, files)| (used, id.clone(), Arc::clone(series), day, files)),
-            );
-        }
-        uses.sort_by_key(|(used, ..)| *used);
         // A quarter at once: the next ones then find a place without all this.
-        let wanted = (self.places.taken() / 4).max(1);
-        let mut forgotten = 0;
-        for (_, _, series, day, files) in uses {
-            series.forget(day);
-            forgotten += files;
-            if forgotten >= wanted
-                && let Some(place) = self.places.take()
-            {
-                return Ok(place);
-            }
+        self.forget((self.places.taken() / 4).max(1), |of_day| of_day.files);
+        if let Some(place) = self.places.take() {
+            return Ok(place);
         }
-        // The directories themselves, then.
+        // Answers under way hold what was forgotten: all the rest, then, and the directories themselves.
+        self.forget(usize::MAX, |of_day| of_day.files);
         write(&self.series).clear();
         self.places.take().ok_or(IndexError::OpenFiles)
     }
-}
 
-impl OpenColumn {
-    fn new(file: File, identity: Identity, place: Place) -> OpenColumn {
-        OpenColumn { file: Arc::new(ColumnFile::new(file, Some(place))), identity, fences: Fences::default() }
+    /// Forgets the least recently used days that together have so much of something.
+    fn forget(&self, wanted: usize, amount: impl Fn(&Use) -> usize) {
+        let known: Vec<_> = read(&self.series).values().map(Arc::clone).collect();
+        let mut uses: Vec<_> =
+            known.iter().flat_map(|series| series.uses().into_iter().map(move |of_day| (series, of_day))).collect();
+        uses.sort_by_key(|(_, of_day)| of_day.used);
+        let mut forgotten = 0;
+        for (series, of_day) in uses.iter().filter(|(_, of_day)| amount(of_day) > 0) {
+            if forgotten >= wanted {
+                break;
+            }
+            series.forget(of_day.day);
+            forgotten += amount(of_day);
+        }
     }
 }
 
@@ -360,12 +379,12 @@ impl Assembled {
         // Each is a checksum already: what is needed is that no two days can stand for each other.
         self.validator = self.validator.zip(validator).map(|(all, day)| all.wrapping_mul(FOLD) ^ day);
         let mut page = Page::new();
-        let first = time.fences.search(&time.file, rows, &|second| second < start, &mut page, access)?;
-        let past = time.fences.search(&time.file, rows, &|second| second <= end, &mut page, access)?;
-        for (selected, column) in self.selection.columns.iter_mut().zip(columns).filter(|_| past > first) {
+        let first = time.fences.search(&time.file, rows, start.into(), (&mut page, 0), access)?;
+        let past = time.fences.search(&time.file, rows, u64::from(end) + 1, (&mut page, first), access)?;
+        for (selected, file) in self.selection.columns.iter_mut().zip(columns).filter(|_| past > first) {
             let width = selected.column.kind.width() as u64;
             selected.rows += past - first;
-            selected.slices.push(Slice::new(Arc::clone(&column.file), first * width, (past - first) * width));
+            selected.slices.push(Slice::new(file, first * width, (past - first) * width));
         }
         Ok(())
     }

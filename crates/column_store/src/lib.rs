@@ -11,6 +11,7 @@
 
 mod audit;
 mod beneath;
+mod blocks;
 mod checkpoint;
 mod column_file;
 mod coverage;

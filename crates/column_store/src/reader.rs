@@ -97,6 +97,19 @@ impl Slice {
         }
     }
 
+    /// Whether the byte at `position` is in the page cache.
+    ///
+    /// # Errors
+    /// The operating system's, and `UnexpectedEof` where the file was cut.
+    pub fn is_resident(&self, position: u64) -> io::Result<bool> {
+        match self.file.read_file(&mut [0], self.offset + position, Access::Resident) {
+            Ok(1) => Ok(true),
+            Ok(_) => Err(ErrorKind::UnexpectedEof.into()),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     /// The file and where in it the slice begins, to be sent without copying. It may end earlier than it did when the slice
     /// was made.
     pub fn place(&self) -> (BorrowedFd<'_>, u64) {
@@ -186,7 +199,7 @@ impl Reader {
                 return Ok(());
             };
             rows = rows.min(length / column.kind.width() as u64);
-            files.insert(column.name, Arc::new(ColumnFile::new(file, None)));
+            files.insert(column.name, Arc::new(ColumnFile::new(file, None, None)));
         }
         let path = || self.root.join(id.path()).join(layout::file_name("time", day));
         let search = |after: &dyn Fn(u32) -> bool| partition_point(&time, rows, after);

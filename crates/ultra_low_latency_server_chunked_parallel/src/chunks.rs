@@ -6,15 +6,18 @@ use std::{
 };
 
 use bytes::Bytes;
-use column_store::Access;
+use column_store::{Access, SeriesId};
 use futures_util::{Stream, StreamExt as _, future, stream};
 use metrics_server::{Counter, Handle};
 use tokio::{sync::Semaphore, task::spawn_blocking};
 
-use crate::{plan::Plan, rows::ColumnRows};
+use crate::{plan::Plan, rows::ColumnRows, spare::SpareBuffer};
 
 /// Chunks under way at once: the one that is asked for and the one after it.
 const CHUNKS_AT_ONCE: usize = 2;
+
+/// What makes one record of TLS together with the nine bytes before it that HTTP/2 adds; a byte more would make two.
+pub(crate) const FRAME_BYTES: usize = 16 * 1024 - 9;
 
 /// Rows of a column that are read together.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -26,7 +29,7 @@ struct Chunk {
 
 /// The columns while they are sent.
 struct Sending {
-    id: column_store::SeriesId,
+    id: Arc<SeriesId>,
     columns: Vec<ColumnRows>,
 }
 
@@ -52,6 +55,18 @@ pub(crate) fn chunks(
     })
 }
 
+/// A chunk as the pieces that go over TLS one by one.
+pub(crate) fn frames(chunk: io::Result<Bytes>) -> impl Stream<Item = io::Result<Bytes>> + Send + Sync + 'static {
+    let (mut rest, mut failed) = match chunk {
+        Ok(bytes) => (bytes, None),
+        Err(error) => (Bytes::new(), Some(error)),
+    };
+    stream::iter(std::iter::from_fn(move || {
+        let frame = rest.split_to(rest.len().min(FRAME_BYTES));
+        failed.take().map(Err).or_else(|| (!frame.is_empty()).then_some(Ok(frame)))
+    }))
+}
+
 /// Cuts columns into chunks, lazily: an answer may have very many.
 fn pieces(columns: &[ColumnRows], chunk_bytes: usize) -> impl Iterator<Item = Chunk> + Send + Sync + use<> {
     let sizes: Vec<(u64, u64)> =
@@ -67,33 +82,32 @@ fn pieces(columns: &[ColumnRows], chunk_bytes: usize) -> impl Iterator<Item = Ch
 /// Reads at once what is in the page cache, and elsewhere what is not: to hand each chunk to another thread and back costs more
 /// than to read it. Rows that lie apart are many reads, and go elsewhere too.
 async fn read(sending: Arc<Sending>, chunk: Chunk, reads: Arc<Semaphore>) -> io::Result<Bytes> {
-    let mut bytes = Vec::new();
     if sending.columns.get(chunk.column).is_some_and(ColumnRows::is_contiguous) {
-        match sending.read(chunk, &mut bytes, Access::Resident) {
+        match sending.read(chunk, Access::Resident) {
             Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-            read => return read.map(|()| Bytes::from(bytes)),
+            read => return read,
         }
     }
     // Never closed; if it were, reading without a turn would still be correct.
     let turn = reads.acquire_owned().await.ok();
     let read = spawn_blocking(move || {
         let _held_until_read = turn;
-        sending.read(chunk, &mut bytes, Access::Disk).map(|()| Bytes::from(bytes))
+        sending.read(chunk, Access::Disk)
     });
     read.await.map_err(io::Error::other)?
 }
 
 impl Sending {
-    fn read(&self, chunk: Chunk, bytes: &mut Vec<u8>, access: Access) -> io::Result<()> {
-        let Some(column) = self.columns.get(chunk.column) else { return Ok(()) };
-        bytes.resize(usize::try_from(chunk.rows).unwrap_or(0) * column.width(), 0);
-        let read = column.read_with(chunk.first_row, bytes, access);
+    fn read(&self, chunk: Chunk, access: Access) -> io::Result<Bytes> {
+        let Some(column) = self.columns.get(chunk.column) else { return Ok(Bytes::new()) };
+        let mut buffer = SpareBuffer::of(usize::try_from(chunk.rows).unwrap_or(0) * column.width());
+        let read = column.read_with(chunk.first_row, buffer.bytes_mut(), access);
         if let Err(error) = &read
             && error.kind() != ErrorKind::WouldBlock
         {
             let (series, column) = (&self.id, column.column().name);
             tracing::warn!(%series, column, %error, "answer cut short, its connection is closed");
         }
-        read
+        read.map(|()| buffer.into_bytes())
     }
 }

@@ -4,6 +4,7 @@ use std::{path::Path, sync::Arc, time::Instant};
 
 use bytes::Bytes;
 use column_store::{Access, Index};
+use futures_util::StreamExt as _;
 use http::{
     HeaderValue, StatusCode,
     header::{CONTENT_LENGTH, CONTENT_TYPE, ETAG, RETRY_AFTER},
@@ -17,7 +18,7 @@ use warp::{Reply as _, reply::Response};
 
 use crate::{
     budget::column_files,
-    chunks::chunks,
+    chunks::{chunks, frames},
     limits::Limits,
     metrics::{Metrics, Refusal},
     missing::{Missing, X_MISSING},
@@ -80,7 +81,7 @@ impl DataAnswers {
     /// threads may wait for disks.
     pub(crate) fn new(root: &Path, limits: Limits, metrics: Metrics, plans: Arc<Semaphore>) -> DataAnswers {
         let reads = Arc::new(Semaphore::new(limits.reads_at_once));
-        let index = Index::new(root, column_files(limits.connections));
+        let index = Index::new(root, column_files(limits.connections)).keeping(limits.block_cache_bytes);
         DataAnswers(Arc::new(Inner { index, limits, metrics, plans, reads, blocking: Handle::current() }))
     }
 
@@ -197,6 +198,11 @@ impl DataAnswers {
     ) -> Result<Plan, DataError> {
         let has_symbol = plan.as_ref().is_ok_and(Plan::has_symbol);
         self.0.metrics.queried(&query.id, has_symbol, start.elapsed());
+        self.checked(query, plan)
+    }
+
+    /// Applies `strict` and the limit of rows.
+    pub(crate) fn checked(&self, query: &DataQuery, plan: Result<Plan, PlanError>) -> Result<Plan, DataError> {
         match plan? {
             Plan { rows: 0, missing: Some(missing), .. } if query.strict => Err(DataError::NotFound(missing)),
             plan => self.check_rows(plan.rows).map(|()| plan),
@@ -217,7 +223,7 @@ impl DataAnswers {
                 }
                 None => {
                     let chunks = chunks(plan, self.0.limits.chunk_bytes, self.reads(), Some(served));
-                    warp::reply::stream(chunks).into_response()
+                    warp::reply::stream(chunks.flat_map(frames)).into_response()
                 }
             }
         };

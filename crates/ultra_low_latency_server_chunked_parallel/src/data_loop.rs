@@ -8,6 +8,7 @@
 
 mod connection;
 mod head;
+mod known_series;
 mod rendered;
 mod sending;
 mod socket;

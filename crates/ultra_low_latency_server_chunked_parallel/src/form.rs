@@ -1,9 +1,11 @@
 //! Query strings, decoded as `application/x-www-form-urlencoded`.
 
+use std::borrow::Cow;
+
 use percent_encoding::percent_decode_str;
 
 /// The names and values of a query string, in order. A name without `=` has an empty value.
-pub(crate) fn pairs(query: &str) -> impl Iterator<Item = (String, String)> {
+pub(crate) fn pairs(query: &str) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
     query.split('&').filter(|pair| !pair.is_empty()).map(|pair| {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
         (decode(name), decode(value))
@@ -17,11 +19,11 @@ pub(crate) fn first_with_plus(query: &str, name: &str) -> Option<String> {
 }
 
 /// `+` is a space, `%XX` a byte; what is no UTF-8 becomes U+FFFD, and a `%` that starts no byte stays.
-fn decode(text: &str) -> String {
-    if !text.contains(['+', '%']) {
-        return text.to_owned();
+fn decode(text: &str) -> Cow<'_, str> {
+    if !text.bytes().any(|byte| matches!(byte, b'+' | b'%')) {
+        return Cow::Borrowed(text);
     }
-    percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned()
+    Cow::Owned(percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned())
 }
 
 #[cfg(test)]
@@ -32,7 +34,7 @@ mod tests {
     fn queries_decode() {
         let check = |query: &str, expected: &[(&str, &str)]| {
             let decoded: Vec<_> = pairs(query).collect();
-            let decoded: Vec<_> = decoded.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+            let decoded: Vec<_> = decoded.iter().map(|(name, value)| (&**name, &**value)).collect();
             assert_eq!(decoded, expected, "{query}");
         };
         check("", &[]);

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::api_limits::ApiLimits;
+use crate::{api_limits::ApiLimits, chunks::FRAME_BYTES};
 
 /// The limits of the data port.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -40,12 +40,16 @@ pub struct Limits {
     /// do not hold up small ones.
     pub reads_at_once: usize,
 
-    /// Bytes of a chunk (default 128 KiB). An answer that is not sent out of its files holds at most two: one being sent,
+    /// Bytes of a chunk (default eight records of TLS, 131,000). An answer that is not sent out of its files holds at most two: one being sent,
     /// one ahead.
     pub chunk_bytes: usize,
 
     /// Bytes up to which an answer is read whole and sent at once (default 64 KiB); a longer one is sent out of its files.
     pub small_bytes: usize,
+
+    /// Bytes of sealed days that are kept in memory (default 64 MiB), in blocks that small answers asked for. Larger answers go
+    /// past them, out of the page cache.
+    pub block_cache_bytes: usize,
 
     /// Different values of the metrics' `symbol` label (default 500); further symbols share `other`. Each costs some 25
     /// series.
@@ -67,8 +71,9 @@ impl Default for Limits {
             http2_send_bytes: 32 * 1024,
             plans_at_once: 8,
             reads_at_once: 32,
-            chunk_bytes: 128 * 1024,
+            chunk_bytes: 8 * FRAME_BYTES,
             small_bytes: 64 * 1024,
+            block_cache_bytes: 64 << 20,
             symbol_labels: 500,
             api: ApiLimits::default(),
         }

@@ -35,12 +35,20 @@ pub(crate) struct Metrics {
     refused: [Handle<Counter>; Refusal::ALL.len()],
     file_lookups: Lookups,
     page_lookups: Lookups,
+    kept_bytes: Handle<IntGauge>,
     panics: Handle<Counter>,
     accept_errors: Handle<Counter>,
     // In the order of `ALL`.
     timeouts: [Handle<Counter>; ConnectionTimeout::ALL.len()],
     handshake_errors: [Handle<Counter>; HandshakeFailure::ALL.len()],
     symbols: Arc<SymbolLabels>,
+}
+
+/// What is counted of one series.
+#[derive(Clone, Debug)]
+pub(crate) struct SeriesMetrics {
+    pub(crate) query_seconds: Handle<Histogram>,
+    pub(crate) bytes_served: Handle<Counter>,
 }
 
 /// How often something was at hand.
@@ -130,6 +138,8 @@ impl Metrics {
         let misses =
             registry.sharded_counter("gpu_charts_server_cache_misses", help).labels(["cache_type"]).register()?;
         let lookups = |kind: &str| Lookups { hits: hits.handle([kind]), misses: misses.handle([kind]) };
+        let help = "Bytes that a cache of the data server holds: blocks of sealed days for small answers";
+        let kept = registry.int_gauge("gpu_charts_server_cache_bytes", help).labels(["cache_type"]).register()?;
         let help = "Column files mapped into memory: none ever is, they are sent by sendfile or read, so that no file that \
                     is cut can end the server";
         let mapped =
@@ -151,6 +161,7 @@ impl Metrics {
             handshake_errors: HandshakeFailure::ALL.map(|failure| handshakes.handle([failure.as_str()])),
             file_lookups: lookups("files"),
             page_lookups: lookups("pages"),
+            kept_bytes: kept.handle(["blocks"]),
             http: HttpMetrics::register(registry, "gpu_charts_server", &PATHS),
             api: ApiMetrics::register(registry)?,
             connections,
@@ -160,6 +171,15 @@ impl Metrics {
             refused: Refusal::ALL.map(|reason| refused.handle([reason.name()])),
             symbols: Arc::new(SymbolLabels::new(limits.symbol_labels)),
         })
+    }
+
+    /// The metrics of a series; `exists` says whether its symbol is on disk.
+    pub(crate) fn series(&self, id: &SeriesId, exists: bool) -> SeriesMetrics {
+        let symbol = self.symbols.label(&id.symbol, exists);
+        SeriesMetrics {
+            query_seconds: self.query_seconds.handle([&symbol]),
+            bytes_served: self.bytes_served(id, exists),
+        }
     }
 
     /// A request for data was planned in `duration`.
@@ -178,6 +198,11 @@ impl Metrics {
     pub(crate) fn looked_up(&self, files: bool, pages: bool) {
         self.file_lookups.count(files);
         self.page_lookups.count(pages);
+    }
+
+    /// The cache of blocks holds so many bytes.
+    pub(crate) fn keeps(&self, bytes: usize) {
+        self.kept_bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
     }
 
     /// A limit refused something.

@@ -1,6 +1,6 @@
 //! What an answer will be, decided before its first byte: which rows of which files, and the header line.
 
-use std::io;
+use std::{io, sync::Arc};
 
 use column_store::{Access, Found, Index, IndexError, Selection, SeriesId, StoreError};
 use http::HeaderValue;
@@ -11,7 +11,7 @@ use crate::{etag, header_line::header_line, limits::Limits, missing::Missing, qu
 #[derive(Debug)]
 pub(crate) struct Plan {
     /// Of which series.
-    pub(crate) id: SeriesId,
+    pub(crate) id: Arc<SeriesId>,
     /// The JSON line that describes the columns, with its newline.
     pub(crate) line: Vec<u8>,
     /// The rows that follow it, in order.
@@ -110,7 +110,7 @@ impl Plan {
         let line = header_line(&columns, rows);
         let length = line.len() as u64 + columns.iter().map(ColumnRows::bytes).sum::<u64>();
         let etag = validator.map(|validator| etag::of(validator, query));
-        Ok(Plan { id: query.id.clone(), line, columns, length, rows, missing, etag, days_looked_up })
+        Ok(Plan { id: Arc::clone(&query.id), line, columns, length, rows, missing, etag, days_looked_up })
     }
 
     /// Whether the symbol is on disk, and so fit to be a label of a metric.

@@ -1,6 +1,6 @@
 //! The parameters of `/api/data`, checked.
 
-use std::{collections::BTreeSet, num::ParseIntError};
+use std::{borrow::Cow, collections::BTreeSet, num::ParseIntError, sync::Arc};
 
 use column_store::{Column, Kind, SeriesId, StoreError, Table, layout};
 use http::StatusCode;
@@ -20,7 +20,7 @@ const NANOS_PER_SECOND: u64 = 1_000_000_000;
 #[derive(Debug, PartialEq)]
 pub(crate) struct DataQuery {
     /// Of which series.
-    pub(crate) id: SeriesId,
+    pub(crate) id: Arc<SeriesId>,
     /// Which columns, in the order asked for, repetitions included; never empty.
     pub(crate) columns: Vec<&'static Column>,
     /// First second, Unix time, inclusive.
@@ -111,28 +111,28 @@ fn column_names(table: Table) -> String {
 
 /// The parameters as they came; of a repeated one the last counts.
 #[derive(Default)]
-struct Parameters {
-    symbol: Option<String>,
-    table: Option<String>,
-    start: Option<String>,
-    end: Option<String>,
-    start_ns: Option<String>,
-    end_ns: Option<String>,
-    columns: Option<String>,
-    exchange: Option<String>,
-    max_points: Option<String>,
-    reduce: Option<String>,
-    reduce_column: Option<String>,
-    format: Option<String>,
-    strict: Option<String>,
+struct Parameters<'a> {
+    symbol: Option<Cow<'a, str>>,
+    table: Option<Cow<'a, str>>,
+    start: Option<Cow<'a, str>>,
+    end: Option<Cow<'a, str>>,
+    start_ns: Option<Cow<'a, str>>,
+    end_ns: Option<Cow<'a, str>>,
+    columns: Option<Cow<'a, str>>,
+    exchange: Option<Cow<'a, str>>,
+    max_points: Option<Cow<'a, str>>,
+    reduce: Option<Cow<'a, str>>,
+    reduce_column: Option<Cow<'a, str>>,
+    format: Option<Cow<'a, str>>,
+    strict: Option<Cow<'a, str>>,
 }
 
-impl Parameters {
+impl<'a> Parameters<'a> {
     /// Unknown names are ignored: clients send what newer servers understand.
-    fn of(query: &str) -> Parameters {
+    fn of(query: &'a str) -> Parameters<'a> {
         let mut parameters = Parameters::default();
         for (name, value) in form::pairs(query) {
-            let place = match name.as_str() {
+            let place = match &*name {
                 "symbol" => &mut parameters.symbol,
                 "type" => &mut parameters.table,
                 "start" => &mut parameters.start,
@@ -154,15 +154,6 @@ impl Parameters {
     }
 }
 
-/// Whether a raw query asks for more than the stored bytes of whole seconds, evenly spaced: another form, a range to the
-/// nanosecond, a choice of rows. Quick where it does not.
-pub(crate) fn is_beyond_plain(query: &str) -> bool {
-    // An encoded name is as good as a plain one.
-    let may_be = query.contains('%') || ["format=", "reduce=", "_ns="].iter().any(|name| query.contains(name));
-    let names = |Parameters { format, reduce, start_ns, end_ns, .. }| [format, reduce, start_ns, end_ns];
-    may_be && names(Parameters::of(query)).iter().any(Option::is_some)
-}
-
 impl DataQuery {
     /// Checks a raw query string: symbol, type, start, end, columns, then the rest; the first fault is told.
     ///
@@ -170,21 +161,23 @@ impl DataQuery {
     /// [`QueryError`], whose text names the parameter.
     pub(crate) fn parse(query: Option<&str>, limits: &Limits) -> Result<DataQuery, QueryError> {
         let parameters = Parameters::of(query.ok_or(QueryError::NoQuery)?);
-        let symbol = directory("symbol", required("symbol", parameters.symbol)?)?;
-        let table = required("type", parameters.table)?;
-        let table = Table::from_name(&table).ok_or(QueryError::Table(table))?;
+        let symbol = required("symbol", parameters.symbol)?;
+        check_directory("symbol", &symbol)?;
+        let table = table(&required("type", parameters.table)?)?;
         let range = TimeRange::parse(parameters.start, parameters.end, parameters.start_ns, parameters.end_ns)?;
         let columns = columns(&required("columns", parameters.columns)?, table, limits.columns)?;
-        let exchange = parameters.exchange.unwrap_or_else(|| DEFAULT_EXCHANGE.to_owned());
-        let exchange = directory("exchange", exchange)?;
+        let exchange = parameters.exchange.unwrap_or(Cow::Borrowed(DEFAULT_EXCHANGE));
+        check_directory("exchange", &exchange)?;
         let strict = is_strict(parameters.strict.as_deref())?;
         // Screens ask for "their width times four"; one without a width must still get its data.
         let max_points = parameters.max_points.and_then(|points| points.parse().ok()).filter(|points| *points > 0);
         let format = parameters.format.filter(|format| !format.is_empty());
-        let format = format.map(|name| Format::from_name(&name).ok_or(QueryError::Format(name))).transpose()?;
-        let reduction = reduction(parameters.reduce, parameters.reduce_column, max_points, table, &columns)?;
-        let symbol = stored_symbol(&exchange, &symbol).unwrap_or(symbol);
-        let id = SeriesId { exchange, symbol, table };
+        let format = format
+            .map(|name| Format::from_name(&name).ok_or_else(|| QueryError::Format(name.into_owned())))
+            .transpose()?;
+        let reduction =
+            reduction(parameters.reduce.as_deref(), parameters.reduce_column.as_deref(), max_points, table, &columns)?;
+        let id = Arc::new(series_id(&exchange, &symbol, table));
         let TimeRange { start, end, ns } = range;
         let query = DataQuery { id, columns, start, end, ns, max_points, reduction, format, strict };
         query.check_range(limits)?;
@@ -207,10 +200,13 @@ impl DataQuery {
     /// # Errors
     /// [`QueryError::Twice`].
     pub(crate) fn answerable_as(&self, format: Format) -> Result<(), QueryError> {
+        if format != Format::JsonLines {
+            return Ok(());
+        }
         let mut names = BTreeSet::new();
         match self.columns.iter().find(|column| !names.insert(column.name)) {
-            Some(column) if format == Format::JsonLines => Err(QueryError::Twice(column.name)),
-            _ => Ok(()),
+            Some(column) => Err(QueryError::Twice(column.name)),
+            None => Ok(()),
         }
     }
 
@@ -269,7 +265,7 @@ impl GapQuery {
         let table = required("type", table)?;
         let TimeRange { start, end, ns } = TimeRange::parse(start, end, start_ns, end_ns)?;
         check_days(start, end, limits)?;
-        let id = series(exchange, symbol, &table)?;
+        let id = series(exchange.as_deref(), &symbol, &table)?;
         Ok(GapQuery { id, start, end, range_ns: range_ns(start, end, ns), strict: is_strict(strict.as_deref())? })
     }
 }
@@ -278,12 +274,21 @@ impl GapQuery {
 ///
 /// # Errors
 /// [`QueryError`], whose text names the parameter.
-pub(crate) fn series(exchange: Option<String>, symbol: String, table: &str) -> Result<SeriesId, QueryError> {
-    let symbol = directory("symbol", symbol)?;
-    let table = Table::from_name(table).ok_or_else(|| QueryError::Table(table.to_owned()))?;
-    let exchange = directory("exchange", exchange.unwrap_or_else(|| DEFAULT_EXCHANGE.to_owned()))?;
-    let symbol = stored_symbol(&exchange, &symbol).unwrap_or(symbol);
-    Ok(SeriesId { exchange, symbol, table })
+pub(crate) fn series(exchange: Option<&str>, symbol: &str, table: &str) -> Result<SeriesId, QueryError> {
+    check_directory("symbol", symbol)?;
+    let table = self::table(table)?;
+    let exchange = exchange.unwrap_or(DEFAULT_EXCHANGE);
+    check_directory("exchange", exchange)?;
+    Ok(series_id(exchange, symbol, table))
+}
+
+fn table(name: &str) -> Result<Table, QueryError> {
+    Table::from_name(name).ok_or_else(|| QueryError::Table(name.to_owned()))
+}
+
+fn series_id(exchange: &str, symbol: &str, table: Table) -> SeriesId {
+    let symbol = stored_symbol(exchange, symbol).unwrap_or_else(|| symbol.to_owned());
+    SeriesId { exchange: exchange.to_owned(), symbol, table }
 }
 
 fn is_strict(text: Option<&str>) -> Result<bool, QueryError> {
@@ -325,10 +330,10 @@ impl TimeRange {
     /// # Errors
     /// [`QueryError`], whose text names the parameter.
     pub(crate) fn parse(
-        start: Option<String>,
-        end: Option<String>,
-        start_ns: Option<String>,
-        end_ns: Option<String>,
+        start: Option<Cow<'_, str>>,
+        end: Option<Cow<'_, str>>,
+        start_ns: Option<Cow<'_, str>>,
+        end_ns: Option<Cow<'_, str>>,
     ) -> Result<TimeRange, QueryError> {
         let seconds_given = start.as_ref().map(|_| "start").or(end.as_ref().map(|_| "end"));
         let nanos_given = start_ns.as_ref().map(|_| "start_ns").or(end_ns.as_ref().map(|_| "end_ns"));
@@ -353,7 +358,7 @@ impl TimeRange {
     }
 }
 
-fn required(parameter: &'static str, value: Option<String>) -> Result<String, QueryError> {
+fn required<'a>(parameter: &'static str, value: Option<Cow<'a, str>>) -> Result<Cow<'a, str>, QueryError> {
     value.ok_or(QueryError::Missing(parameter))
 }
 
@@ -366,22 +371,22 @@ fn nanoseconds(parameter: &'static str, text: &str) -> Result<(u64, u32), QueryE
 
 /// Checks what the parameters say about choosing rows.
 fn reduction(
-    name: Option<String>,
-    column: Option<String>,
+    name: Option<&str>,
+    column: Option<&str>,
     max_points: Option<u64>,
     table: Table,
     columns: &[&'static Column],
 ) -> Result<Reduction, QueryError> {
-    let make: fn(&'static Column) -> Reduction = match name.as_deref() {
+    let make: fn(&'static Column) -> Reduction = match name {
         None | Some("" | "stride") => return Ok(Reduction::Stride),
         Some("minmax") => Reduction::MinMax,
         Some("lttb") => Reduction::Lttb,
-        Some(_) => return Err(QueryError::Reduce(name.unwrap_or_default())),
+        Some(name) => return Err(QueryError::Reduce(name.to_owned())),
     };
     let column = match column.filter(|column| !column.is_empty()) {
         Some(name) => {
-            let of_numbers = table.column(&name).filter(|column| column.kind != Kind::Uuid);
-            of_numbers.ok_or(QueryError::ReduceColumn { name, table })?
+            let of_numbers = table.column(name).filter(|column| column.kind != Kind::Uuid);
+            of_numbers.ok_or_else(|| QueryError::ReduceColumn { name: name.to_owned(), table })?
         }
         None => {
             let is_float = |column: &&&Column| matches!(column.kind, Kind::F32 | Kind::F64);
@@ -395,9 +400,9 @@ fn reduction(
     if max_points.is_none() { Err(QueryError::NoPoints(reduction.name())) } else { Ok(reduction) }
 }
 
-pub(crate) fn directory(parameter: &'static str, name: String) -> Result<String, QueryError> {
-    match layout::check_name(&name, parameter) {
-        Ok(()) => Ok(name),
+fn check_directory(parameter: &'static str, name: &str) -> Result<(), QueryError> {
+    match layout::check_name(name, parameter) {
+        Ok(()) => Ok(()),
         Err(StoreError::Name { reason, .. }) => Err(QueryError::Name { parameter, reason }),
         Err(_) => Err(QueryError::Name { parameter, reason: "it cannot be a name" }),
     }
@@ -454,18 +459,6 @@ mod tests {
         for points in ["-1", "x", "", "1.5", "99999999999999999999999"] {
             let query = parse(&format!("symbol=A&type=MD&start=0&end=0&columns=time&max_points={points}")).unwrap();
             assert_eq!(query.max_points, None, "{points}");
-        }
-    }
-
-    #[test]
-    fn what_is_beyond_the_plain_form() {
-        for query in ["format=csv", "a=b&reduce=minmax", "start_ns=1", "%66ormat=csv", "end%5Fns=2", "format"] {
-            assert!(is_beyond_plain(query) || query == "format", "{query}");
-        }
-        for query in
-            ["", "symbol=A&start=1&end=2&columns=time%2Cprice", "xformat=csv", "columns=a_ns,b", "max_points=5"]
-        {
-            assert!(!is_beyond_plain(query), "{query}");
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::{io, path::PathBuf, time::Duration};
 
-use column_store::{Index, StoreError};
+use column_store::StoreError;
 use metrics_server::Component;
 use tokio::{task::spawn_blocking, time::MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
@@ -38,7 +38,7 @@ pub(crate) async fn watch(root: PathBuf, answers: DataAnswers, component: Compon
         let looking = tokio::select! {
             // A disk that hangs must not keep the server from ending.
             () = shutdown.cancelled() => break,
-            looking = spawn_blocking(move || look(looking_at.index())) => looking,
+            looking = spawn_blocking(move || look(&looking_at)) => looking,
         };
         let Ok((found, error)) = looking else { continue };
         if last.replace(found) != Some(found) {
@@ -52,8 +52,10 @@ pub(crate) async fn watch(root: PathBuf, answers: DataAnswers, component: Compon
     component.finish();
 }
 
-fn look(index: &Index) -> (Found, Option<StoreError>) {
-    let found = match index.sweep() {
+fn look(answers: &DataAnswers) -> (Found, Option<StoreError>) {
+    let swept = answers.index().sweep();
+    answers.metrics().keeps(answers.index().kept_bytes());
+    let found = match swept {
         Ok(()) => return (Found::Data, None),
         Err(error) => error,
     };

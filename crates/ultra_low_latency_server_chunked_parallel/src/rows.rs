@@ -17,22 +17,14 @@ pub(crate) struct ColumnRows {
     column: &'static Column,
     stride: u64,
     rows: u64,
-    /// Day after day, with the selection's row at which each begins.
-    days: Vec<(u64, Slice)>,
+    /// Day after day.
+    slices: Vec<Slice>,
 }
 
 impl ColumnRows {
     pub(crate) fn new(selection: ColumnSelection, stride: u64) -> ColumnRows {
-        let stride = stride.max(1);
-        let width = selection.column.kind.width() as u64;
-        let mut begin = 0;
-        let days = selection.slices.into_iter().map(|slice| {
-            let this = begin;
-            begin += slice.len() / width;
-            (this, slice)
-        });
-        let days = days.collect();
-        ColumnRows { column: selection.column, stride, rows: selection.rows.div_ceil(stride), days }
+        let (column, stride) = (selection.column, stride.max(1));
+        ColumnRows { column, stride, rows: selection.rows.div_ceil(stride), slices: selection.slices }
     }
 
     pub(crate) fn column(&self) -> &'static Column {
@@ -86,7 +78,7 @@ impl ColumnRows {
 
     /// Where the rows of a contiguous column lie.
     pub(crate) fn slices(&self) -> impl Iterator<Item = &Slice> {
-        self.days.iter().map(|(_, slice)| slice)
+        self.slices.iter()
     }
 
     fn read_contiguous(&self, first: u64, mut buffer: &mut [u8], access: Access) -> io::Result<()> {
@@ -134,10 +126,14 @@ impl ColumnRows {
 
     /// The day that holds a row of the selection, and the row's place in it.
     fn locate(&self, row: u64) -> io::Result<(u64, &Slice)> {
-        let after = self.days.partition_point(|(begin, _)| *begin <= row);
-        match after.checked_sub(1).and_then(|at| self.days.get(at)) {
-            Some((begin, slice)) if (row - begin) * (self.width() as u64) < slice.len() => Ok((row - begin, slice)),
-            _ => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "a row beyond the selection")),
+        let mut local = row;
+        for slice in &self.slices {
+            let rows = slice.len() / self.width() as u64;
+            if local < rows {
+                return Ok((local, slice));
+            }
+            local -= rows;
         }
+        Err(io::Error::new(io::ErrorKind::UnexpectedEof, "a row beyond the selection"))
     }
 }

@@ -1,6 +1,9 @@
 //! An answer other than the plain one, decided before its first byte: which rows, in which form.
 
-use std::{io::ErrorKind, sync::atomic::AtomicBool};
+use std::{
+    io::ErrorKind,
+    sync::{Arc, atomic::AtomicBool},
+};
 
 use column_store::{Access, Column, ColumnSelection, Index, IndexError, Selection, SeriesId, StoreError};
 
@@ -18,7 +21,7 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct TablePlan {
     /// Of which series.
-    pub(crate) id: SeriesId,
+    pub(crate) id: Arc<SeriesId>,
     /// The columns asked for, with all rows of the selection.
     pub(crate) columns: Vec<ColumnRows>,
     /// Which of these rows are answered.

@@ -3,7 +3,7 @@
 use std::{io, sync::Arc};
 
 use bytes::Bytes;
-use column_store::Column;
+use column_store::{Column, SeriesId};
 use futures_util::{Stream, StreamExt as _, stream};
 use metrics_server::{Counter, Handle};
 use tokio::{sync::Semaphore, task::spawn_blocking};
@@ -24,7 +24,7 @@ const TEXT_BYTES: usize = 64 * 1024;
 /// The columns and rows while they are sent.
 #[derive(Debug)]
 struct Sending {
-    id: column_store::SeriesId,
+    id: Arc<SeriesId>,
     columns: Vec<ColumnRows>,
     rows: RowSet,
     form: Form,

@@ -1,6 +1,7 @@
 //! Where in a `time` file a second begins, in a few reads however long the file is.
 
 use std::{
+    borrow::Cow,
     io::{self, ErrorKind},
     sync::{
         OnceLock,
@@ -8,12 +9,17 @@ use std::{
     },
 };
 
-use crate::column_file::{Access, ColumnFile};
+use crate::{
+    blocks::BLOCK,
+    column_file::{Access, ColumnFile},
+};
 
 /// Bytes of a cell.
 const CELL: usize = 4;
 /// Rows between two fences: what one page of memory holds.
-const STEP: u64 = 1_024;
+const STEP: u64 = BLOCK / CELL as u64;
+/// Cells that the processor loads together.
+const LINE: usize = 64 / CELL;
 /// Fences that are kept together, 4 KiB.
 const CHUNK: usize = 1_024;
 /// Such chunks in a file: beyond 64 million rows, fences are read each time.
@@ -28,36 +34,65 @@ const UNKNOWN: u32 = 0;
 #[derive(Debug)]
 pub(crate) struct Fences([OnceLock<Box<[AtomicU32; CHUNK]>>; CHUNKS]);
 
-/// The cells of the page that was read last, and the one after them.
-pub(crate) struct Page {
+/// A page that was read, to be searched again.
+pub(crate) struct Page<'a> {
     number: u64,
-    bytes: [u8; (STEP as usize + 1) * CELL],
-    /// Cells in it.
-    cells: usize,
+    bytes: Cow<'a, [u8]>,
 }
 
-impl Page {
-    pub(crate) fn new() -> Page {
-        Page { number: u64::MAX, bytes: [0; (STEP as usize + 1) * CELL], cells: 0 }
+impl<'a> Page<'a> {
+    pub(crate) fn new() -> Page<'a> {
+        Page { number: u64::MAX, bytes: Cow::Borrowed(&[]) }
     }
 
-    fn read(&mut self, file: &ColumnFile, number: u64, rows: u64, access: Access) -> io::Result<()> {
+    fn read(&mut self, file: &'a ColumnFile, number: u64, rows: u64, access: Access) -> io::Result<()> {
         if self.number == number {
             return Ok(());
         }
-        let first = number * STEP;
-        let wanted = usize::try_from(rows.saturating_sub(first).min(STEP + 1)).unwrap_or(0) * CELL;
         self.number = u64::MAX;
-        let buffer = self.bytes.get_mut(..wanted).unwrap_or_default();
-        self.cells = file.read(buffer, first * CELL as u64, access)? / CELL;
+        let first = number * STEP;
+        let cells = usize::try_from(rows.saturating_sub(first).min(STEP)).unwrap_or(0);
+        self.bytes = match file.kept_block(number).and_then(|bytes| bytes.get(..cells * CELL)) {
+            Some(kept) => Cow::Borrowed(kept),
+            None => {
+                let mut bytes = vec![0; cells * CELL];
+                let read = file.read(&mut bytes, first * CELL as u64, access)?;
+                bytes.truncate(read);
+                Cow::Owned(bytes)
+            }
+        };
         self.number = number;
         Ok(())
     }
 
-    /// How many of the cells, from the first on, are before.
-    fn partition_point(&self, before: &dyn Fn(u32) -> bool) -> usize {
-        let cells = self.bytes.as_chunks::<CELL>().0;
-        cells.get(..self.cells).unwrap_or_default().partition_point(|cell| before(u32::from_le_bytes(*cell)))
+    fn cells(&self) -> &[[u8; CELL]] {
+        self.bytes.as_chunks::<CELL>().0
+    }
+
+    /// How many of the cells are below `second`. Looks around `guess` first: what lies close to what was looked at last is in
+    /// the processor's cache, and a page that was read a while ago is not.
+    fn below(&self, second: u64, guess: usize) -> usize {
+        let cells = self.cells();
+        let is_below = |cell: &[u8; CELL]| u64::from(u32::from_le_bytes(*cell)) < second;
+        let is_below_at = |at: usize| cells.get(at).is_some_and(is_below);
+        let (mut low, mut high, mut step) = (guess.min(cells.len()), guess.min(cells.len()), LINE);
+        if is_below_at(high) {
+            while is_below_at(high) {
+                (low, high, step) = (high + 1, (high + step).min(cells.len()), step * 2);
+            }
+        } else {
+            while low > 0 && !is_below_at(low - 1) {
+                (low, high, step) = (low.saturating_sub(step), low - 1, step * 2);
+            }
+        }
+        low + cells.get(low..high).unwrap_or_default().partition_point(is_below)
+    }
+
+    /// The first row that is not below `second`, if the page shows it whatever other pages hold.
+    fn row(&self, second: u64, near: u64) -> Option<u64> {
+        let guess = usize::try_from(near.checked_sub(self.number.checked_mul(STEP)?)?).ok()?;
+        let within = self.below(second, guess);
+        (within > 0 && within < self.cells().len()).then(|| self.number * STEP + within as u64)
     }
 }
 
@@ -68,33 +103,44 @@ impl Default for Fences {
 }
 
 impl Fences {
-    /// The first of `rows` ascending cells for which `before` is false; `rows` if there is none. `page` is what the last
-    /// search read, which the next one often needs again.
+    /// The first of `rows` ascending cells that is not below `second`; `rows` if there is none. `page` is what the last search
+    /// read, which the next one often needs again, `near` is the row that it found.
     ///
-    /// A file that was cut meanwhile has no cells where it ends: they count as not before.
+    /// A file that was cut meanwhile has no cells where it ends: they count as not below.
     ///
     /// # Errors
     /// `WouldBlock` as [`ColumnFile::read`], or what the operating system says.
-    pub(crate) fn search(
+    pub(crate) fn search<'a>(
         &self,
-        file: &ColumnFile,
+        file: &'a ColumnFile,
         rows: u64,
-        before: &dyn Fn(u32) -> bool,
-        page: &mut Page,
+        second: u64,
+        (page, near): (&mut Page<'a>, u64),
         access: Access,
     ) -> io::Result<u64> {
+        if let Some(row) = page.row(second, near) {
+            return Ok(row);
+        }
         let (mut low, mut high) = (0, rows.div_ceil(STEP));
+        // Fences on either side of where it must be.
+        let (mut under, mut over) = (0, 0);
         while low < high {
             let middle = low + (high - low) / 2;
-            if before(self.fence(file, middle, access)?) { low = middle + 1 } else { high = middle }
+            let fence = self.fence(file, middle, access)?.into();
+            if fence < second { (low, under) = (middle + 1, fence) } else { (high, over) = (middle, fence) }
         }
         // The row lies in the page before the first one that begins too late, or is the first of that.
         let number = low.saturating_sub(1);
         page.read(file, number, rows, access)?;
-        let within = page.partition_point(before);
+        // Seconds are spread more or less evenly within a page.
+        let guess = (second.saturating_sub(under) * STEP).checked_div(over.saturating_sub(under)).unwrap_or(STEP / 2);
+        let within = page.below(second, usize::try_from(guess).unwrap_or(0));
         let row = number * STEP + within as u64;
-        let is_proven = (within > 0 || row == 0) && (within < page.cells || row == rows);
-        if is_proven { Ok(row) } else { self.search_anew(file, rows, before, access) }
+        let is_below = |cell: u32| u64::from(cell) < second;
+        let is_after =
+            within < page.cells().len() || row == rows || !read_cell(file, row, access)?.is_some_and(is_below);
+        let is_proven = is_after && (within > 0 || row == 0);
+        if is_proven { Ok(row) } else { self.search_anew(file, rows, is_below, access) }
     }
 
     /// Trusts nothing but the rows.
@@ -103,7 +149,7 @@ impl Fences {
         &self,
         file: &ColumnFile,
         rows: u64,
-        before: &dyn Fn(u32) -> bool,
+        is_below: impl Fn(u32) -> bool,
         access: Access,
     ) -> io::Result<u64> {
         for fence in self.0.iter().filter_map(OnceLock::get).flat_map(|chunk| chunk.iter()) {
@@ -112,8 +158,7 @@ impl Fences {
         let (mut low, mut high) = (0, rows);
         while low < high {
             let middle = low + (high - low) / 2;
-            let is_before = read_cell(file, middle, access)?.is_some_and(before);
-            if is_before { low = middle + 1 } else { high = middle }
+            if read_cell(file, middle, access)?.is_some_and(&is_below) { low = middle + 1 } else { high = middle }
         }
         Ok(low)
     }

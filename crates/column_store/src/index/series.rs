@@ -42,15 +42,15 @@ impl Identity {
     }
 }
 
-/// What changes when an entry of a directory does.
+/// What changes when an entry of a directory does, or the bytes of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Signature {
+pub(super) struct Signature {
     modified: (i64, u64),
     changed: (i64, u64),
 }
 
 impl Signature {
-    fn of(stat: &Stat) -> Signature {
+    pub(super) fn of(stat: &Stat) -> Signature {
         Signature { modified: (stat.st_mtime, stat.st_mtime_nsec), changed: (stat.st_ctime, stat.st_ctime_nsec) }
     }
 
@@ -67,6 +67,8 @@ impl Signature {
 pub(super) struct OpenColumn {
     pub(super) file: Arc<ColumnFile>,
     pub(super) identity: Identity,
+    /// Of a file that its day's seal vouches for: blocks of it are kept as long as this is so.
+    pub(super) sealed: Option<Signature>,
     /// Only in use for `time`.
     pub(super) fences: Fences,
 }
@@ -91,7 +93,7 @@ pub(super) enum Picked {
     Lacks(&'static str),
     Columns {
         time: Arc<OpenColumn>,
-        columns: Vec<Arc<OpenColumn>>,
+        columns: Vec<Arc<ColumnFile>>,
         rows: u64,
         validator: Option<u128>,
     },
@@ -139,7 +141,7 @@ impl KnownDay {
         let mut picked = Vec::with_capacity(columns.len());
         for wanted in columns {
             if wanted.name == "time" {
-                picked.push(Arc::clone(&time));
+                picked.push(Arc::clone(&time.file));
                 continue;
             }
             match self.column(wanted.name) {
@@ -150,7 +152,7 @@ impl KnownDay {
                         return Ok(None);
                     };
                     rows = rows.min(found);
-                    picked.push(Arc::clone(column));
+                    picked.push(Arc::clone(&column.file));
                 }
             }
         }
@@ -161,7 +163,7 @@ impl KnownDay {
     /// Picks, and looks at the files unless they are sealed and were looked at since the last sweep.
     fn look(&self, columns: &[&'static Column], now: u64) -> io::Result<Option<Picked>> {
         let is_trusted = self.checked.load(Ordering::Relaxed) == now && self.is_sealed(columns);
-        self.used.store(now, Ordering::Relaxed);
+        note(&self.used, now);
         let picked = self.pick(columns, is_trusted)?;
         // Only what was looked at whole may be trusted.
         if picked.is_some() && !is_trusted && self.is_sealed(columns) {
@@ -188,6 +190,13 @@ impl KnownDay {
     }
 }
 
+/// Stores what is mostly there already: threads that only read do not wait for each other.
+pub(super) fn note(place: &AtomicU64, value: u64) {
+    if place.load(Ordering::Relaxed) != value {
+        place.store(value, Ordering::Relaxed);
+    }
+}
+
 /// Whole cells in a column; `None` if it is not under its name any more, or not as the seal says.
 fn rows(column: &OpenColumn, sealed: Option<u64>, width: u64, is_trusted: bool) -> io::Result<Option<u64>> {
     if let (Some(rows), true) = (sealed, is_trusted) {
@@ -195,7 +204,8 @@ fn rows(column: &OpenColumn, sealed: Option<u64>, width: u64, is_trusted: bool) 
     }
     let stat = fstat(&*column.file)?;
     let rows = u64::try_from(stat.st_size).unwrap_or(0) / width;
-    let is_as_known = stat.st_nlink > 0 && sealed.is_none_or(|sealed| sealed == rows);
+    let is_as_sealed = || column.sealed.is_none_or(|signature| signature == Signature::of(&stat));
+    let is_as_known = stat.st_nlink > 0 && sealed.is_none_or(|sealed| sealed == rows) && is_as_sealed();
     Ok(is_as_known.then_some(rows))
 }
 
@@ -227,6 +237,18 @@ impl State {
     fn is_as(&self, signature: Signature) -> bool {
         self.is_settled && self.signature == Some(signature)
     }
+}
+
+/// What a day holds, and since when nobody needed it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Use {
+    pub(super) day: Day,
+    /// The sweep at which it was last used.
+    pub(super) used: u64,
+    /// Open files.
+    pub(super) files: usize,
+    /// Bytes of them that are kept in memory.
+    pub(super) bytes: usize,
 }
 
 /// A look at the days of a range.
@@ -340,11 +362,18 @@ impl Series {
         Ok(picked)
     }
 
-    /// The days that are known, with the sweep at which each was last used and how many files it holds.
-    pub(super) fn uses(&self) -> Vec<(Day, u64, usize)> {
-        let open =
-            |known: &KnownDay| known.columns.iter().filter(|(_, known)| matches!(known, Known::Open { .. })).count();
-        self.state().days.iter().map(|(day, known)| (*day, known.used.load(Ordering::Relaxed), open(known))).collect()
+    /// The days that are known, and what each holds.
+    pub(super) fn uses(&self) -> Vec<Use> {
+        let state = self.state();
+        let of_day = |(day, known): (&Day, &KnownDay)| {
+            let open = known.columns.iter().filter_map(|(_, known)| match known {
+                Known::Open { column, .. } => Some(column.file.kept()),
+                Known::Absent => None,
+            });
+            let (files, bytes) = open.fold((0, 0), |(files, bytes), kept| (files + 1, bytes + kept));
+            Use { day: *day, used: known.used.load(Ordering::Relaxed), files, bytes }
+        };
+        state.days.iter().map(of_day).collect()
     }
 
     pub(super) fn forget(&self, day: Day) {

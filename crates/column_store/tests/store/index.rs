@@ -1,5 +1,7 @@
 //! The index of open days against a reader that opens everything anew each time, while the files change in every way.
 
+use std::io::Write as _;
+
 use column_store::{Access, Found, Index, IndexError, SEAL_DELAY_NS, SealDraft, Sealing, StoreError};
 use proptest::prelude::*;
 
@@ -84,6 +86,16 @@ fn change(root: &Path, kind: u8, amount: u16) {
             fs::rename(other, path(name)).unwrap();
         }
         7 => drop(fs::remove_file(path(name))),
+        // The day is over, if its columns agree.
+        10 => {
+            let day: Day = day.parse().unwrap();
+            // Not every mess that this test makes can be opened for writing.
+            if let Ok(mut store) = Store::open(root, Options::default())
+                && let Ok(Some(draft)) = SealDraft::read(root, &id(Table::Trades), day, &mut |_| {})
+            {
+                assert_eq!(store.seal(&draft, day.end_ns() + SEAL_DELAY_NS).unwrap(), Sealing::Sealed);
+            }
+        }
         // The whole directory goes, or is another one.
         8 => drop(fs::remove_dir_all(root.join(id(Table::Trades).path()))),
         _ => {
@@ -99,17 +111,15 @@ proptest! {
 
     #[test]
     fn what_changes_on_disk_changes_in_the_index(
-        steps in prop::collection::vec((0_u8..10, 0_u16..9_000, 0_u32..40, 0_u32..40), 1..24),
+        steps in prop::collection::vec((0_u8..11, 0_u16..9_000, 0_u32..40, 0_u32..40), 1..24),
     ) {
         let root = tempfile::tempdir().unwrap();
-        let index = Index::new(root.path(), 16);
+        let index = Index::new(root.path(), 16).keeping(1 << 16);
         for (kind, amount, start, length) in steps {
             fs::create_dir_all(root.path().join(id(Table::Trades).path())).unwrap();
             change(root.path(), kind, amount);
-            if kind >= 8 {
-                // What lies above the series' directory is looked at by sweeps.
-                index.sweep().unwrap();
-            }
+            // What lies above the series' directory, and what becomes of sealed files, is looked at by sweeps.
+            index.sweep().unwrap();
             let names: &[&str] = [&["id", "time"][..], &["price", "id", "id"], &["time", "id"]][usize::from(amount) % 3];
             let start = BEGIN + start / 2 + if start % 2 == 0 { 0 } else { 86_380 };
             check(root.path(), &index, names, start, start + length);
@@ -233,6 +243,63 @@ fn a_late_row_takes_the_validator_and_another_seal_brings_another() {
         let validator = validator().unwrap();
         assert!(!seen.contains(&validator), "{row}");
         seen.push(validator);
+    }
+}
+
+/// Days with a trade a second each, sealed.
+fn sealed_days(root: &Path, days: u64) {
+    let mut store = open(root);
+    for day in 0..days {
+        append(&mut store, &(0..2_000).map(|row| trade(DAY_START + (day * 86_400 + row) * S, row)).collect::<Vec<_>>());
+    }
+    flush(&mut store);
+    let sealed_until: Day = "01.01.97".parse().unwrap();
+    for day in 0..days {
+        let day = Day::from_seconds_clamped(BEGIN + u32::try_from(day * 86_400).unwrap());
+        let draft = SealDraft::read(root, &id(Table::Trades), day, &mut |_| {}).unwrap().unwrap();
+        assert_eq!(store.seal(&draft, sealed_until.end_ns()).unwrap(), Sealing::Sealed);
+    }
+}
+
+#[test]
+fn what_is_kept_of_a_sealed_day_is_what_the_file_holds_after_a_sweep() {
+    let root = tempfile::tempdir().unwrap();
+    sealed_days(root.path(), 1);
+    let index = Index::new(root.path(), 64).keeping(1 << 20);
+    let found = || ids(&select(&index, &["id"], BEGIN + 5, BEGIN + 7, Access::Disk).unwrap());
+    wait_until_settled(&index);
+    assert_eq!(found(), [5, 6, 7]);
+    let kept = index.kept_bytes();
+    assert!(kept > 2 * 4_096, "{kept}");
+    // As `cp` over it does: the same file, the same length, other bytes.
+    let path = file(root.path(), Table::Trades, "id.18.11.96.bin");
+    let other: Vec<u8> = (0..2_000_u64).flat_map(|row| (row + 100).to_le_bytes()).collect();
+    fs::File::options().write(true).open(path).unwrap().write_all(&other).unwrap();
+    index.sweep().unwrap();
+    assert_eq!(found(), [105, 106, 107]);
+    assert_eq!(index.kept_bytes(), kept, "the old blocks are gone");
+}
+
+#[test]
+fn the_least_recently_used_days_make_room_for_blocks() {
+    let root = tempfile::tempdir().unwrap();
+    sealed_days(root.path(), 8);
+    let room = 40 << 10;
+    let index = Index::new(root.path(), 200).keeping(room);
+    let ask = |day: u32| {
+        let at = BEGIN + day * 86_400 + 9;
+        let found = select(&index, &["id"], at, at, Access::Disk).unwrap();
+        assert_eq!(ids(&found), [9], "{day}");
+    };
+    for _ in 0..3 {
+        for day in 0..8 {
+            ask(day);
+            assert!((1..=room).contains(&index.kept_bytes()), "{}", index.kept_bytes());
+        }
+        let full = index.kept_bytes();
+        index.sweep().unwrap();
+        assert!(index.kept_bytes() < full, "nobody made room: {full} of {room}");
+        index.sweep().unwrap();
     }
 }
 

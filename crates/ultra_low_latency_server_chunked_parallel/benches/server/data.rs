@@ -7,7 +7,7 @@ use std::{
     path::Path,
 };
 
-use column_store::Table;
+use column_store::{Day, Options, SEAL_DELAY_NS, SealDraft, Sealing, SeriesId, Store, Table};
 use rustix::fs::{Advice, fadvise};
 
 /// 2026-11-18 00:00:00 UTC, Unix seconds: the day `18.11.26`.
@@ -33,6 +33,15 @@ pub(crate) fn write_day(root: &Path, symbol: &str, begin: u32, day: &str, rows: 
         }
         read_anew(&file.into_inner().unwrap());
     }
+}
+
+/// Marks a day as over, as the logger does: all but the current one are.
+pub(crate) fn seal_day(root: &Path, symbol: &str, day: &str) {
+    let id = SeriesId { exchange: "coinbase".to_owned(), symbol: symbol.to_owned(), table: Table::Md };
+    let day: Day = day.parse().unwrap();
+    let draft = SealDraft::read(root, &id, day, &mut |_| {}).unwrap().unwrap();
+    let mut store = Store::open(root, Options::default()).unwrap();
+    assert_eq!(store.seal(&draft, day.end_ns() + SEAL_DELAY_NS).unwrap(), Sealing::Sealed);
 }
 
 /// Brings a file that was just written into the page cache as reading it from the disk does. The kernel keeps what is written in

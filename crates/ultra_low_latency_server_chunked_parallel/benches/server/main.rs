@@ -78,6 +78,7 @@ impl Bench {
         fs::set_permissions(directory.path(), open).unwrap();
         eprintln!("writing {} rows …", data::ROWS);
         data::write_day(&root, "BTC-USD", data::DAY, "18.11.26", data::ROWS);
+        data::seal_day(&root, "BTC-USD", "18.11.26");
         Bench { ours: Peer::ours(&root), nginx: Peer::nginx(&files, &state), directory }
     }
 

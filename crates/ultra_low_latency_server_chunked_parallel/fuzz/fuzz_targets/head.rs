@@ -6,6 +6,9 @@
 mod head;
 use head::{Head, head};
 
+#[path = "../../src/plain.rs"]
+mod plain;
+
 #[path = "../src/entry.rs"]
 mod entry;
 

@@ -8,6 +8,7 @@ mod server {
     pub(crate) mod form;
     pub(crate) mod formats;
     pub(crate) mod limits;
+    pub(crate) mod plain;
     pub(crate) mod query;
     pub(crate) mod reduction;
     pub(crate) mod rows;
@@ -15,13 +16,16 @@ mod server {
     pub(crate) mod symbol_alias;
 }
 // Where its files look for one another.
-use server::{api_limits, form, formats, limits, query, reduction, rows, shown, symbol_alias};
+use server::{api_limits, form, formats, limits, plain, query, reduction, rows, shown, symbol_alias};
 
 #[path = "../src/query_entry.rs"]
 mod entry;
-use query::{DataQuery, GapQuery, QueryError, is_beyond_plain};
+use query::{DataQuery, GapQuery, QueryError};
 
 /// What the parser takes from the rest of the server.
+mod chunks {
+    pub(crate) const FRAME_BYTES: usize = 16_375;
+}
 mod metrics {
     pub(crate) enum Refusal {
         Days,

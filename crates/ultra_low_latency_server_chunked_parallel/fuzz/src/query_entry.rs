@@ -1,7 +1,7 @@
 //! What is fuzzed, and what the test suite runs for a bounded time.
 
-use super::{DataQuery, GapQuery, QueryError, is_beyond_plain};
-use crate::{formats::Format, limits::Limits};
+use super::{DataQuery, GapQuery, QueryError};
+use crate::{formats::Format, limits::Limits, plain::is_plain};
 
 /// Any text after the `?`: no panic; what is taken is within the limits and names nothing outside the data directory, whatever
 /// is ignored in it; what the fast way takes for plain is plain; and what is refused is told in words of bounded length.
@@ -28,7 +28,7 @@ fn data_query_is_consistent(text: &str, query: &DataQuery, limits: &Limits) {
     assert!((1..=limits.files).contains(&query.files()), "{} files", query.files());
     assert_ne!(query.max_points, Some(0));
     assert!(query.reduction.column().is_none() || query.max_points.is_some(), "a reduction to any number of rows");
-    if !is_beyond_plain(text) {
+    if is_plain(text) {
         assert!(query.format.is_none() && query.is_plain(Format::Binary), "the fast way would take it");
     }
     let with_more = DataQuery::parse(Some(&format!("{text}&&unknown=1")), limits);

@@ -72,6 +72,10 @@ pub(super) struct LimitArguments {
     #[arg(long, value_name = "MS")]
     stream_stall_ms: Option<OsString>,
 
+    /// MiB of sealed days that small answers keep in memory [default: 64]
+    #[arg(long, value_name = "MIB")]
+    block_cache_mib: Option<OsString>,
+
     /// Symbols with metrics of their own; further ones share `other` [default: 500]
     #[arg(long, value_name = "N")]
     max_symbol_labels: Option<OsString>,
@@ -100,6 +104,9 @@ impl LimitArguments {
         replace("--max-files", self.max_files, &mut limits.files)?;
         replace("--max-rows", self.max_rows, &mut limits.rows)?;
         replace("--max-connections", self.max_connections, &mut limits.connections)?;
+        let mut mib = limits.block_cache_bytes >> 20;
+        replace("--block-cache-mib", self.block_cache_mib, &mut mib)?;
+        limits.block_cache_bytes = mib.saturating_mul(1 << 20);
         replace("--max-symbol-labels", self.max_symbol_labels, &mut limits.symbol_labels)?;
         Ok(limits)
     }

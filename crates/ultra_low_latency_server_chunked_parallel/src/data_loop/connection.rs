@@ -15,10 +15,11 @@ use bytes::Bytes;
 use column_store::Access;
 use futures_util::StreamExt as _;
 use http::StatusCode;
-use metrics_server::{ConnectionObserver as _, DetachedSocket, HttpEndpoint, Protocol};
+use metrics_server::{ConnectionObserver as _, Counter, DetachedSocket, HttpEndpoint, Protocol};
 
 use super::{
     head::{DataRequest, Head, head},
+    known_series::KnownSeries,
     rendered::{self, Date, Style},
     sending::Sending,
     socket::LoopSocket,
@@ -31,7 +32,7 @@ use crate::{
     etag,
     metrics::Metrics,
     plan::{Plan, PlanError},
-    query::{DataQuery, is_beyond_plain},
+    query::DataQuery,
 };
 
 /// Bytes that are read at once: heads are far smaller, and pipelines rare.
@@ -45,6 +46,7 @@ struct Scratch {
     input: Box<[u8]>,
     output: Vec<u8>,
     date: Date,
+    series: KnownSeries,
 }
 
 thread_local! {
@@ -52,6 +54,7 @@ thread_local! {
         input: vec![0; INPUT_BYTES].into(),
         output: Vec::with_capacity(OUTPUT_BYTES),
         date: Date::new(),
+        series: KnownSeries::default(),
     });
 }
 
@@ -81,6 +84,8 @@ pub(super) struct Connection {
     pub(super) socket: LoopSocket,
     pub(super) shared: Arc<Shared>,
     pub(super) watch: Arc<Watch>,
+    /// Counted by this connection alone: threads that share a counter wait for each other.
+    endpoint: Option<Arc<HttpEndpoint>>,
     /// Bytes that were read and not understood yet.
     pending: Vec<u8>,
 }
@@ -117,7 +122,8 @@ enum Work {
 
 impl Connection {
     pub(super) fn new(socket: LoopSocket, shared: Arc<Shared>, watch: Arc<Watch>) -> Connection {
-        Connection { socket, shared, watch, pending: Vec::new() }
+        let endpoint = shared.endpoint.clone().map(Arc::new);
+        Connection { socket, shared, watch, endpoint, pending: Vec::new() }
     }
 
     /// Answers requests until the client is done or sends something that is not for a loop.
@@ -196,15 +202,12 @@ impl Connection {
 
     /// Answers the requests in `bytes`, as long as that takes no waiting, and puts what is left of them into `left`.
     fn take(&self, bytes: &[u8], scratch: &mut Scratch, left: &mut Vec<u8>) -> io::Result<Step> {
-        let Scratch { output, date, .. } = scratch;
-        output.clear();
+        scratch.output.clear();
         let mut rest = bytes;
         let mut next = Step::Read;
-        while !rest.is_empty() && output.len() < OUTPUT_BYTES {
+        while !rest.is_empty() && scratch.output.len() < OUTPUT_BYTES {
             let (request, length) = match head(rest) {
-                Head::Data(request, length)
-                    if (!request.has_origin || self.shared.is_for_all_origins) && !is_beyond_plain(request.query) =>
-                {
+                Head::Data(request, length) if !request.has_origin || self.shared.is_for_all_origins => {
                     (request, length)
                 }
                 Head::Incomplete => break,
@@ -219,7 +222,7 @@ impl Connection {
             };
             self.watch.awaits(Awaited::Nothing);
             rest = rest.get(length..).unwrap_or_default();
-            if let Some(waiting) = self.answer_from_memory(&request, output, date) {
+            if let Some(waiting) = self.answer_from_memory(&request, scratch) {
                 next = Step::Answer(Box::new(waiting));
                 break;
             }
@@ -229,6 +232,7 @@ impl Connection {
             }
         }
         left.extend_from_slice(rest);
+        let output = &scratch.output;
         if let Step::Answer(waiting) = &mut next {
             waiting.ready.clone_from(output);
             return Ok(next);
@@ -244,9 +248,10 @@ impl Connection {
     }
 
     /// Appends the answer to a request, or says what it has to wait for.
-    fn answer_from_memory(&self, request: &DataRequest<'_>, output: &mut Vec<u8>, date: &mut Date) -> Option<Waiting> {
+    fn answer_from_memory(&self, request: &DataRequest<'_>, scratch: &mut Scratch) -> Option<Waiting> {
+        let Scratch { output, date, series, .. } = scratch;
         let answers = &self.shared.answers;
-        let under_way = UnderWay::new(self.shared.endpoint.as_ref(), request.is_head);
+        let under_way = UnderWay::new(self.endpoint.as_ref(), request.is_head);
         let style = &mut Style { cors: self.shared.cors, closes: request.closes, date };
         let waiting = |under_way, work| {
             let if_none_match = request.if_none_match.map(<[u8]>::to_vec);
@@ -283,8 +288,12 @@ impl Connection {
             return waiting(under_way, Work::Plan(query));
         }
         answers.answered_from_memory();
-        match answers.settled(&query, rendered, under_way.start) {
-            Ok(plan) if is_whole => self.answered(&plan, is_unchanged, has_body, under_way),
+        let counted = series.of(&query.id, rendered.as_ref().is_ok_and(Plan::has_symbol), answers.metrics());
+        counted.query_seconds.observe(under_way.start.elapsed().as_secs_f64());
+        match answers.checked(&query, rendered) {
+            Ok(plan) if is_whole => {
+                self.answered(&plan, is_unchanged, has_body, under_way, &counted.bytes_served);
+            }
             Ok(plan) => return waiting(under_way, Work::Send(plan)),
             Err(error) => {
                 output.truncate(begin);
@@ -309,9 +318,9 @@ impl Connection {
         under_way.finish(failure.status);
     }
 
-    fn answered(&self, plan: &Plan, is_unchanged: bool, has_body: bool, mut under_way: UnderWay) {
+    fn answered(&self, plan: &Plan, is_unchanged: bool, has_body: bool, mut under_way: UnderWay, served: &Counter) {
         if has_body {
-            under_way.serves(self.shared.answers.metrics().bytes_served(&plan.id, plan.has_symbol()));
+            served.add(plan.length);
             under_way.sent(plan.length);
         }
         under_way.finish(if is_unchanged { StatusCode::NOT_MODIFIED } else { StatusCode::OK });
@@ -344,7 +353,8 @@ impl Connection {
         if !has_body || whole.is_some() {
             output.extend(whole.filter(|_| has_body).unwrap_or_default());
             self.sending().bytes(&output, false).await?;
-            self.answered(&plan, is_unchanged, has_body, under_way);
+            let served = answers.metrics().bytes_served(&plan.id, plan.has_symbol());
+            self.answered(&plan, is_unchanged, has_body, under_way, &served);
             return Ok(!closes);
         }
         under_way.serves(answers.metrics().bytes_served(&plan.id, plan.has_symbol()));

@@ -1,6 +1,6 @@
 //! The heads of requests that the data loop answers itself, told from all others.
 
-use crate::metrics::DATA_PATH;
+use crate::{metrics::DATA_PATH, plain::is_plain};
 
 /// Header lines that are looked at; a request with more is for the general implementation.
 const HEADERS: usize = 64;
@@ -81,15 +81,6 @@ fn method(bytes: &[u8]) -> Option<bool> {
 fn is_beginning(bytes: &[u8], method: &[u8]) -> bool {
     let target = method.iter().chain(DATA_PATH.as_bytes()).chain(b"?");
     bytes.len() < method.len() + DATA_PATH.len() + 1 && bytes.iter().zip(target).all(|(byte, wanted)| byte == wanted)
-}
-
-/// Whether the query asks for the stored bytes: the parameters that ask for more are answered elsewhere.
-fn is_plain(query: &str) -> bool {
-    let mut names = query.split('&').map(|pair| pair.split_once('=').map_or(pair, |(name, _)| name));
-    let is_other = |name: &str| {
-        name.contains(['%', '+', '#']) || matches!(name, "format" | "reduce" | "reduce_column" | "start_ns" | "end_ns")
-    };
-    !query.contains('#') && !names.any(is_other)
 }
 
 /// Takes what the headers say; false if that is more than is understood here.

@@ -133,11 +133,10 @@ fn resident_from(slice: &Slice, position: u64) -> io::Result<u64> {
     let end = slice.len().min(position + TURN_BYTES);
     let mut resident = position;
     while resident < end {
-        match slice.read_with(&mut [0], resident, column_store::Access::Resident) {
-            Ok(()) => resident = (resident + LOOK_BYTES).min(end),
-            Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-            Err(error) => return Err(error),
+        if !slice.is_resident(resident)? {
+            break;
         }
+        resident = (resident + LOOK_BYTES).min(end);
     }
     Ok(resident)
 }

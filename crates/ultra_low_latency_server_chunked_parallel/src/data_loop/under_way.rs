@@ -1,6 +1,6 @@
 //! A request from its arrival to the end of its answer, for the metrics.
 
-use std::time::Instant;
+use std::{sync::Arc, time::Instant};
 
 use http::{Method, StatusCode};
 use metrics_server::{Counter, Handle, HttpEndpoint};
@@ -11,7 +11,7 @@ const CLIENT_HUNG_UP: u16 = 499;
 /// Counts a request exactly once: when it is finished, or when it is dropped because its client is gone.
 #[derive(Debug)]
 pub(super) struct UnderWay {
-    endpoint: Option<HttpEndpoint>,
+    endpoint: Option<Arc<HttpEndpoint>>,
     pub(super) start: Instant,
     is_head: bool,
     bytes: u64,
@@ -20,8 +20,8 @@ pub(super) struct UnderWay {
 }
 
 impl UnderWay {
-    pub(super) fn new(endpoint: Option<&HttpEndpoint>, is_head: bool) -> UnderWay {
-        let endpoint = endpoint.cloned();
+    pub(super) fn new(endpoint: Option<&Arc<HttpEndpoint>>, is_head: bool) -> UnderWay {
+        let endpoint = endpoint.map(Arc::clone);
         if let Some(endpoint) = &endpoint {
             endpoint.started();
         }

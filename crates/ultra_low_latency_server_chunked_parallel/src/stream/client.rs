@@ -211,7 +211,7 @@ impl Client {
             return Err(format!("Too many subscriptions: at most {} on one connection", limits.stream_subscriptions));
         }
         let text = |error: QueryError| error.to_string();
-        let id = series(wish.exchange, wish.symbol, &wish.table).map_err(text)?;
+        let id = series(wish.exchange.as_deref(), &wish.symbol, &wish.table).map_err(text)?;
         let columns = columns(&wish.columns.join(","), id.table, self.shared.columns_max).map_err(text)?;
         let since = match wish.since_ns.as_ref().map(|since| since.ns().ok_or("Invalid since_ns: it is no number")) {
             Some(since) => Some(since?),
