@@ -7,6 +7,7 @@
 pub mod audit;
 pub mod data;
 pub mod files;
+pub mod golden;
 pub mod http;
 pub mod metrics;
 pub mod oracle;

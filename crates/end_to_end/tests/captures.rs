@@ -10,7 +10,7 @@ use std::{
 
 use end_to_end::{
     data::{Columns, MD},
-    eventually,
+    eventually, files, golden,
     metrics::Scrape,
     project,
     services::{DataServer, Logger},
@@ -173,7 +173,7 @@ fn binance(frames: &[Value]) -> BTreeMap<String, Expected> {
 }
 
 /// Sends the frames of a capture through a real WebSocket, and compares what becomes of them.
-async fn replay(file: PathBuf, exchange: &str, all: BTreeMap<String, Expected>) {
+async fn replay(file: PathBuf, exchange: &str, all: BTreeMap<String, Expected>, checksums: [&str; 2]) {
     let simulator = Simulator::start(Config {
         replay: Some(Replay { files: vec![file], speed: 0.0 }),
         keep_ledger_in_memory: true,
@@ -197,6 +197,10 @@ async fn replay(file: PathBuf, exchange: &str, all: BTreeMap<String, Expected>) 
     }
     logger.stop().await;
     assert_eq!(simulator.symbols(exchange).len(), all.len());
+    let found = ["MD", "TRADES"].map(|table| {
+        let series = all.keys().map(|symbol| files::table(data.path(), exchange, symbol, table).columns);
+        golden::checksum(&series.collect::<Vec<_>>(), table)
+    });
     for (symbol, expected) in all {
         let md = Columns::get(server.data, exchange, &symbol, "MD", &MD, always()).await;
         md.check_rules(&[("price", "price_f64"), ("volume", "volume_f64"), ("best_bid", "best_bid_f64")]);
@@ -212,6 +216,7 @@ async fn replay(file: PathBuf, exchange: &str, all: BTreeMap<String, Expected>) 
         let trades = Columns::get(server.data, exchange, &symbol, "TRADES", &["id"], always()).await;
         assert_eq!(trades.u64s("id"), expected.trades, "{exchange} {symbol} TRADES");
     }
+    assert_eq!(found, checksums, "{exchange}: MD, TRADES");
     server.stop().await;
     simulator.shutdown().await.unwrap();
 }
@@ -232,7 +237,7 @@ async fn the_coinbase_capture_becomes_files() {
     let Some(file) = capture("COINBASE.ws.28.0") else { return };
     let frames = frames(&file);
     check_counts(&frames, &[("snapshot", 10), ("l2update", 9_719), ("match", 97), ("last_match", 10)]);
-    replay(file, "coinbase", coinbase(&frames)).await;
+    replay(file, "coinbase", coinbase(&frames), ["75d9e390da0d9594", "6d445b1be3043ffa"]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -240,5 +245,5 @@ async fn the_binance_capture_becomes_files() {
     let Some(file) = capture("BINANCE.ws.1.0") else { return };
     let frames = frames(&file);
     check_counts(&frames, &[("bookTicker", 84), ("aggTrade", 2)]);
-    replay(file, "binance", binance(&frames)).await;
+    replay(file, "binance", binance(&frames), ["549fdb55c3718839", "852be00f8f9e1913"]).await;
 }

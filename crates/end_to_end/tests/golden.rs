@@ -5,35 +5,15 @@
 use std::time::Duration;
 
 use end_to_end::{
-    eventually, files,
+    eventually, files, golden,
     metrics::Scrape,
     oracle::Oracle,
     services::{Logger, brisk},
 };
 use exchange_simulator::{Config, Simulator, VenueConfig, VenueKind};
 use logger::Clock;
-use sha2::{Digest as _, Sha256};
 
-/// Columns without a time.
-const TIMELESS_TRADES: [&str; 8] =
-    ["id", "price", "size", "side", "maker_order_id", "taker_order_id", "price_f64", "size_f64"];
-const TIMELESS_MD: [&str; 13] = [
-    "kind",
-    "event_id",
-    "price",
-    "volume",
-    "side",
-    "best_bid",
-    "best_ask",
-    "price_f64",
-    "volume_f64",
-    "best_bid_f64",
-    "best_ask_f64",
-    "bid_size_f64",
-    "ask_size_f64",
-];
-
-/// Venue, table, rows, and the first 16 hexadecimal digits of the SHA-256 of these columns, one after the other.
+/// Venue, table, rows, and [`golden::checksum`].
 const GOLDEN: [(VenueKind, &str, usize, &str); 9] = [
     (VenueKind::Coinbase, "TRADES", 732, "002071079d75889f"),
     (VenueKind::Coinbase, "MD", 1270, "da9148d7f7e1f7a8"),
@@ -78,10 +58,7 @@ async fn one_seed_gives_known_bytes() {
     for (venue, table, rows, checksum) in GOLDEN {
         let symbol = &simulator.symbols(venue.name())[0];
         let columns = files::table(data.path(), venue.name(), symbol, table).columns;
-        let mut sum = Sha256::new();
-        let timeless: &[&str] = if table == "MD" { &TIMELESS_MD } else { &TIMELESS_TRADES };
-        timeless.iter().for_each(|column| sum.update(columns.bytes(column)));
-        let found: String = sum.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+        let found = golden::checksum([&columns], table);
         let found_rows = columns.u32s("time").len();
         if (found_rows, found.as_str()) != (rows, checksum) {
             differ.push(format!("{venue} {symbol} {table}: {found_rows} rows, {found}"));

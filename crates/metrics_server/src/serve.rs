@@ -8,6 +8,7 @@ mod activity;
 mod bind_error;
 mod connection;
 pub(crate) mod connection_metrics;
+mod gathered;
 mod handshake;
 mod http_connection;
 mod listener;

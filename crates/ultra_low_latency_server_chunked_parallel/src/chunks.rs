@@ -16,9 +16,6 @@ use crate::{plan::Plan, rows::ColumnRows, spare::SpareBuffer};
 /// Chunks under way at once: the one that is asked for and the one after it.
 const CHUNKS_AT_ONCE: usize = 2;
 
-/// What makes one record of TLS together with the nine bytes before it that HTTP/2 adds; a byte more would make two.
-pub(crate) const FRAME_BYTES: usize = 16 * 1024 - 9;
-
 /// Rows of a column that are read together.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Chunk {
@@ -53,18 +50,6 @@ pub(crate) fn chunks(
             served.add(bytes.len() as u64);
         }
     })
-}
-
-/// A chunk as the pieces that go over TLS one by one.
-pub(crate) fn frames(chunk: io::Result<Bytes>) -> impl Stream<Item = io::Result<Bytes>> + Send + Sync + 'static {
-    let (mut rest, mut failed) = match chunk {
-        Ok(bytes) => (bytes, None),
-        Err(error) => (Bytes::new(), Some(error)),
-    };
-    stream::iter(std::iter::from_fn(move || {
-        let frame = rest.split_to(rest.len().min(FRAME_BYTES));
-        failed.take().map(Err).or_else(|| (!frame.is_empty()).then_some(Ok(frame)))
-    }))
 }
 
 /// Cuts columns into chunks, lazily: an answer may have very many.

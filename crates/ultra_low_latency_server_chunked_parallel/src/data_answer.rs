@@ -4,7 +4,6 @@ use std::{path::Path, sync::Arc, time::Instant};
 
 use bytes::Bytes;
 use column_store::{Access, Index};
-use futures_util::StreamExt as _;
 use http::{
     HeaderValue, StatusCode,
     header::{CONTENT_LENGTH, CONTENT_TYPE, ETAG, RETRY_AFTER},
@@ -18,7 +17,7 @@ use warp::{Reply as _, reply::Response};
 
 use crate::{
     budget::column_files,
-    chunks::{chunks, frames},
+    chunks::chunks,
     limits::Limits,
     metrics::{Metrics, Refusal},
     missing::{Missing, X_MISSING},
@@ -223,7 +222,7 @@ impl DataAnswers {
                 }
                 None => {
                     let chunks = chunks(plan, self.0.limits.chunk_bytes, self.reads(), Some(served));
-                    warp::reply::stream(chunks.flat_map(frames)).into_response()
+                    warp::reply::stream(chunks).into_response()
                 }
             }
         };

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::{api_limits::ApiLimits, chunks::FRAME_BYTES};
+use crate::api_limits::ApiLimits;
 
 /// The limits of the data port.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -22,8 +22,8 @@ pub struct Limits {
     /// more than a year of 5 million rows a day.
     pub rows: u64,
 
-    /// Connections open at once (default 1,024); a further one is closed at once. Times two chunks and the HTTP buffers
-    /// this is what slow clients can make the process hold: about 320 MiB.
+    /// Connections open at once (default 1,024); a further one is closed at once. Times two chunks, the HTTP buffers and 64 KiB of HTTP/2
+    /// this is what slow clients can make the process hold: about 380 MiB.
     pub connections: usize,
 
     /// Requests under way at once on one HTTP/2 connection (default 100, which its specification asks for at least).
@@ -40,7 +40,7 @@ pub struct Limits {
     /// do not hold up small ones.
     pub reads_at_once: usize,
 
-    /// Bytes of a chunk (default eight records of TLS, 131,000). An answer that is not sent out of its files holds at most two: one being sent,
+    /// Bytes of a chunk (default 128 KiB). An answer that is not sent out of its files holds at most two: one being sent,
     /// one ahead.
     pub chunk_bytes: usize,
 
@@ -71,7 +71,7 @@ impl Default for Limits {
             http2_send_bytes: 32 * 1024,
             plans_at_once: 8,
             reads_at_once: 32,
-            chunk_bytes: 8 * FRAME_BYTES,
+            chunk_bytes: 128 * 1024,
             small_bytes: 64 * 1024,
             block_cache_bytes: 64 << 20,
             symbol_labels: 500,

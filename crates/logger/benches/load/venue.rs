@@ -148,7 +148,7 @@ impl Template {
     /// The frame with the id before [`FIRST_ID`].
     fn first(&self, venue: Venue) -> String {
         let time = venue.time(Timestamp::now());
-        let before = format!("{:010}", FIRST_ID - 1);
+        let before = (FIRST_ID - 1).to_string();
         self.text.replace(ID, &before).replace(&venue.time_place(), &time)
     }
 }

@@ -1,6 +1,7 @@
 //! HTTP on one connection until either side is done.
 
 use super::activity::{Activity, later};
+use super::gathered::Gathered;
 use super::http_connection::{GracefulEnd, Protocol, http1, http2};
 use super::observer::ConnectionTimeout;
 use super::peer_address::PeerAddress;
@@ -68,21 +69,22 @@ impl Session {
                 }))
             }
         });
-        // Frames of HTTP/2 need not belong to a request, so that they say nothing; there a client has the time of an
-        // idle one to complete its headers.
-        let input = (protocol == Protocol::Http1).then(|| self.activity.clone());
-        let io = TokioIo::new(WatchedInput::new(stream, input));
         let service = TowerToHyperService::new(service);
         let (ended, timeout) = match protocol {
             Protocol::Http1 => {
+                let io = TokioIo::new(WatchedInput::new(stream, self.activity.clone()));
                 // Whoever upgrades a connection takes it over; the limits on reading and writing go with it.
                 let connection = http1(&self.limits).serve_connection(io, service).with_upgrades();
-                self.watch(pin!(connection), None).await
+                self.watch(pin!(connection), None::<(Streams, Gathered<IO>)>).await
             }
             Protocol::Http2 => {
+                // Frames need not belong to a request, so that they say nothing of activity: a client has the time of an
+                // idle one to complete its headers.
                 let (executor, streams) = Streams::new();
+                let gathered = Gathered::new(stream);
+                let io = TokioIo::new(gathered.clone());
                 let connection = http2(&self.limits, executor).serve_connection(io, service);
-                self.watch(pin!(connection), Some(streams)).await
+                self.watch(pin!(connection), Some((streams, gathered))).await
             }
         };
         // Clients that hang up or speak nonsense are their own affair.
@@ -93,13 +95,14 @@ impl Session {
     }
 
     /// Drives a connection to its end, or to the point where it is to be cut.
-    async fn watch<C>(
+    async fn watch<C, IO>(
         &self,
         mut connection: Pin<&mut C>,
-        mut streams: Option<Streams>,
+        mut of_http2: Option<(Streams, Gathered<IO>)>,
     ) -> (Option<hyper::Result<()>>, Option<ConnectionTimeout>)
     where
         C: Future<Output = hyper::Result<()>> + GracefulEnd,
+        IO: AsyncWrite + Unpin,
     {
         let mut shutdown = pin!(self.shutdown.cancelled());
         let mut timer = pin!(sleep_until(Instant::now()));
@@ -115,8 +118,17 @@ impl Session {
                 if let Poll::Ready(ended) = connection.as_mut().poll(cx) {
                     return Poll::Ready((Some(ended), timeout));
                 }
-                if streams.as_mut().is_some_and(|streams| streams.advance(cx)) {
-                    continue;
+                if let Some((streams, gathered)) = &mut of_http2 {
+                    if streams.advance(cx) {
+                        continue;
+                    }
+                    // All that could be said was said: now it goes out.
+                    match gathered.push(cx) {
+                        Poll::Ready(Ok(true)) => continue,
+                        Poll::Ready(Ok(false)) | Poll::Pending => {}
+                        // The client is gone, and with it the answers under way.
+                        Poll::Ready(Err(_)) => return Poll::Ready((None, timeout)),
+                    }
                 }
                 match ready!(self.overdue(ending, timer.as_mut(), cx)) {
                     Overdue::Timeout(ConnectionTimeout::Idle) => {

@@ -89,12 +89,11 @@ impl<B: Body> Body for WatchedBody<B> {
 /// A stream that tells when something was read from it.
 pub(super) struct WatchedInput<T> {
     stream: T,
-    activity: Option<Activity>,
+    activity: Activity,
 }
 
 impl<T> WatchedInput<T> {
-    /// Watches `stream`, if there is anybody to tell.
-    pub(super) fn new(stream: T, activity: Option<Activity>) -> Self {
+    pub(super) fn new(stream: T, activity: Activity) -> Self {
         Self { stream, activity }
     }
 }
@@ -103,10 +102,8 @@ impl<T: AsyncRead + Unpin> AsyncRead for WatchedInput<T> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
-        if buf.filled().len() > before
-            && let Some(activity) = &self.activity
-        {
-            activity.received();
+        if buf.filled().len() > before {
+            self.activity.received();
         }
         Poll::Ready(Ok(()))
     }

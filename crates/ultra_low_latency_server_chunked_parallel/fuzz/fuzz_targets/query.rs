@@ -23,9 +23,6 @@ mod entry;
 use query::{DataQuery, GapQuery, QueryError};
 
 /// What the parser takes from the rest of the server.
-mod chunks {
-    pub(crate) const FRAME_BYTES: usize = 16_375;
-}
 mod metrics {
     pub(crate) enum Refusal {
         Days,
