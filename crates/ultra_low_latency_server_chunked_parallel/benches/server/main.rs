@@ -195,12 +195,13 @@ fn tail(address: SocketAddr, tiny: &[Request], large: &[Request], duration: Dura
     })
 }
 
-/// How much more memory 64 clients cost that ask for a large answer and take little of it.
+/// How much memory a server that was just started has while 64 clients ask for a large answer and take little of it.
 fn slow_readers(bench: &Bench, rows: &mut Vec<Row>) {
     let large = data::large("BTC-USD");
     let mirrored = bench.mirror("large", &large);
     let mut figures = Vec::new();
-    for (peer, target) in [(&bench.ours, &large[0]), (&bench.nginx, &mirrored[0])] {
+    let ours = Peer::ours(&bench.root());
+    for (peer, target) in [(&ours, &large[0]), (&bench.nginx, &mirrored[0])] {
         let before = peer.memory();
         let held: Vec<_> = (0..64).map(|_| cold::half_read(peer.address, target)).collect();
         std::thread::sleep(Duration::from_secs(1));

@@ -1,6 +1,9 @@
 //! Bytes on their way to a client.
 
-use std::io::{self, ErrorKind};
+use std::{
+    io::{self, ErrorKind},
+    ops::Range,
+};
 
 use column_store::Slice;
 use rustix::{
@@ -87,8 +90,10 @@ impl Sending<'_> {
             if resident <= position {
                 resident = resident_from(slice, position)?;
                 if resident == position {
-                    fetch(slice, position, answers).await?;
-                    resident = (position + FETCH_BYTES).min(slice.len());
+                    // The client has nothing yet: it need not wait for more than its first bytes.
+                    let length = if position == 0 { LOOK_BYTES } else { FETCH_BYTES };
+                    resident = (position + length).min(slice.len());
+                    fetch(slice, position..resident, answers).await?;
                 }
             }
             let (file, offset) = slice.place();
@@ -142,17 +147,16 @@ fn resident_from(slice: &Slice, position: u64) -> io::Result<u64> {
 }
 
 /// Brings what follows into the page cache, elsewhere.
-async fn fetch(slice: &Slice, position: u64, answers: &DataAnswers) -> io::Result<()> {
+async fn fetch(slice: &Slice, bytes: Range<u64>, answers: &DataAnswers) -> io::Result<()> {
     // Never closed; if it were, reading without a turn would still be correct.
     let turn = answers.reads().acquire_owned().await.ok();
     let slice = slice.clone();
     let fetched = answers.blocking(move || {
         let _held_until_read = turn;
         let mut block = vec![0; usize::try_from(LOOK_BYTES).unwrap_or(0)];
-        let end = slice.len().min(position + FETCH_BYTES);
-        let mut at = position;
-        while at < end {
-            let length = usize::try_from(end - at).unwrap_or(usize::MAX).min(block.len());
+        let mut at = bytes.start;
+        while at < bytes.end {
+            let length = usize::try_from(bytes.end - at).unwrap_or(usize::MAX).min(block.len());
             slice.read_at(block.get_mut(..length).unwrap_or_default(), at)?;
             at += length as u64;
         }
