@@ -14,13 +14,13 @@ range=("$SAMPLE_START" "$SAMPLE_END")
 say "== curl"
 ./curl.sh "$SAMPLE_URL" "${range[@]}"
 
-if python_tools numpy==2.4.6 pandas==3.1.1 pyarrow==26.0.1; then
+if python_tools numpy==2.4.6 pandas==3.1.1 pyarrow==26.0.1 polars==2.1.0 duckdb==2.0.0; then
   for example in python/*.py; do
     say "== $example"
     timeout 120 "$PYTHON" "$example" "$SAMPLE_URL" "${range[@]}"
   done
 else
-  say "no Python with numpy, pandas and pyarrow here: python/ is skipped"
+  say "no Python with numpy, pandas, pyarrow, polars and DuckDB here: python/ is skipped"
 fi
 
 if command -v node >/dev/null; then

@@ -17,7 +17,7 @@ with urllib.request.urlopen(url) as answer, pa.ipc.open_stream(answer) as stream
         batch.validate(full=True)
         rows += batch.num_rows
 
-# All at once. polars.read_ipc_stream and DuckDB (through the table) read the same.
+# All at once. What polars and DuckDB make of it: arrow_query.py.
 with urllib.request.urlopen(url) as answer:
     trades = pa.ipc.open_stream(answer).read_all()
 assert trades.num_rows == rows > 0

@@ -45,7 +45,8 @@ impl BlockBudget {
     fn take(&self, bytes: usize) -> bool {
         let more = |taken: usize| taken.checked_add(bytes).filter(|taken| *taken <= self.limit);
         let is_taken = self.taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok();
-        if !is_taken {
+        // For what can never fit nobody need make room.
+        if !is_taken && bytes <= self.limit {
             self.is_short.store(true, Ordering::Relaxed);
         }
         is_taken

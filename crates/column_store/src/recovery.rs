@@ -43,6 +43,9 @@ pub(crate) struct Recovered {
     pub(crate) rows: BTreeMap<String, DayRows>,
 }
 
+/// The times of files may be so much behind the clock that a checkpoint is noted by: the kernel's tick at worst.
+const TICK_NS: u64 = 10_000_000;
+
 /// Recovers every series below `root`.
 pub(crate) fn recover(root: &Path, checkpoint: Option<&Checkpoint>, boot_id: &str) -> Result<Recovered, StoreError> {
     let mut recovered = Recovered::default();
@@ -69,7 +72,7 @@ pub(crate) fn recover(root: &Path, checkpoint: Option<&Checkpoint>, boot_id: &st
                 // A day that began after the last checkpoint of a series that has one: nothing of it is proven.
                 (Some(_), None) if !proven.is_empty() => 0,
                 // A series that no checkpoint names: proven unless it was written after the last one.
-                (Some(checkpoint), None) if found.newest_write_ns()? > checkpoint.noted_ns => 0,
+                (Some(checkpoint), None) if found.newest_write_ns()?.saturating_add(TICK_NS) > checkpoint.noted_ns => 0,
                 (Some(_), None) => found.rows(),
             };
             found.cut(rows, &mut recovered.cuts)?;
