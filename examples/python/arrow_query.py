@@ -18,7 +18,7 @@ print(minutes.tail(3))
 # DuckDB queries the table where it is, by its Python name.
 with urllib.request.urlopen(url) as answer:
     trades = pa.ipc.open_stream(answer).read_all()
-rows, volume = duckdb.sql("SELECT count(*), sum(size_f64) FROM trades WHERE price_f64 > 0").fetchone()
+rows, volume = duckdb.sql("SELECT count(*), sum(size_f64) FROM trades WHERE price_f64 > 0").fetchall()[0]
 print(f"{rows} trades of {volume:.4f} in all")
 assert rows == frame.height > 0
 assert abs(volume - minutes["volume"].sum()) < 1e-6 * volume
