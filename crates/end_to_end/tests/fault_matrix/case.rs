@@ -24,7 +24,7 @@ const SYMBOLS: usize = 3;
 const RATE: f64 = 300.0;
 /// What a busy machine may take for something that takes a second or two; what was refused is asked for again after a minute,
 /// and Bitfinex grants few questions a minute over REST.
-const DEADLINE: Duration = Duration::from_secs(480);
+const DEADLINE: Duration = Duration::from_secs(240);
 /// `connection_status` tells of a socket's death within this time.
 const DOWN_WITHIN: Duration = Duration::from_secs(2);
 

@@ -34,8 +34,8 @@ pub(crate) struct Allowances {
     /// None: nothing is remembered.
     path: Option<PathBuf>,
     clock: Clock,
-    noted: Mutex<BTreeMap<String, Noted>>,
-    writing: tokio::sync::Mutex<()>,
+    noted: Arc<Mutex<BTreeMap<String, Noted>>>,
+    writing: Arc<Mutex<()>>,
 }
 
 /// What the file says of one allowance; times are ns since the Unix epoch.
@@ -91,7 +91,7 @@ impl Allowances {
     }
 
     fn new(path: Option<PathBuf>, noted: BTreeMap<String, Noted>, clock: Clock) -> Allowances {
-        Allowances { path, clock, noted: Mutex::new(noted), writing: tokio::sync::Mutex::new(()) }
+        Allowances { path, clock, noted: Arc::new(Mutex::new(noted)), writing: Arc::default() }
     }
 
     /// The allowance of that name, with what is noted of it.
@@ -115,12 +115,13 @@ impl Allowances {
     /// Brings what is noted to the file. Failing to do so stops nobody: the disk may be full.
     async fn save(&self) {
         let Some(path) = self.path.clone() else { return };
-        let _turn = self.writing.lock().await;
-        let text = serde_json::to_vec(&*lock(&self.noted));
-        let file = path.clone();
+        let (file, noted, writing) = (path.clone(), Arc::clone(&self.noted), Arc::clone(&self.writing));
+        // The turn is taken where the file is written: a future that nobody polls for a while must not keep it from others.
         let written = tokio::task::spawn_blocking(move || {
+            let _turn = lock(&writing);
+            let text = serde_json::to_vec(&*lock(&noted)).map_err(io::Error::other)?;
             let temporary = file.with_extension("tmp");
-            fs::write(&temporary, text.map_err(io::Error::other)?)?;
+            fs::write(&temporary, text)?;
             fs::rename(&temporary, &file)
         });
         if let Ok(Err(error)) = written.await {
@@ -301,6 +302,16 @@ mod tests {
         fs::write(directory.path().join(FILE), "").unwrap();
         let (first, _) = of_run();
         assert_eq!(taken(&first), 8, "a file that is cut short stops nobody");
+    }
+
+    #[tokio::test]
+    async fn a_save_that_nobody_polls_keeps_no_other_waiting() {
+        let directory = tempfile::tempdir().unwrap();
+        let allowance = Allowances::open(directory.path(), Clock::system()).allowance("x", TEN_A_MINUTE);
+        let mut begun = std::pin::pin!(allowance.save());
+        assert!(futures_util::poll!(begun.as_mut()).is_pending());
+        tokio::time::timeout(Duration::from_secs(20), allowance.save()).await.expect("it waits for the first one");
+        begun.await;
     }
 
     #[tokio::test]
