@@ -18,6 +18,9 @@ use crate::venue::Policy;
 /// Frames written between two flushes. When a connection breaks, so many at most are in doubt.
 const BATCH_FRAMES: usize = 64;
 
+/// A frame that does not fit into a socket's buffer.
+const LONG_BYTES: usize = 64 << 10;
+
 /// How long the Close frame may take to get out.
 const CLOSE_WRITE_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -53,15 +56,15 @@ pub(super) async fn run(
                 if taken == 0 {
                     break;
                 }
+                let mut written = 0;
                 // Biased: what can go out at once goes out, even if the cut came meanwhile.
                 tokio::select! {
                     biased;
-                    written = send(&mut sink, &batch, pings) => {
-                        batch.drain(..written);
-                        batch.is_empty()
-                    }
-                    () = signals.cut.cancelled() => false,
+                    () = send(&mut sink, &batch, pings, &mut written) => (),
+                    () = signals.cut.cancelled() => (),
                 }
+                batch.drain(..written);
+                batch.is_empty()
             }
         };
         if !sent {
@@ -82,9 +85,16 @@ pub(super) async fn run(
     batch.into_iter().flat_map(|left| left.seqs).collect()
 }
 
-/// Writes a batch and flushes it; returns how many frames are known to have reached the socket.
-async fn send(sink: &mut SplitSink<Socket, Message>, batch: &[Outgoing], pings: &Pings) -> usize {
+/// Writes a batch and flushes it; `written` is how many frames are known to have reached the socket, also if it is dropped.
+async fn send(sink: &mut SplitSink<Socket, Message>, batch: &[Outgoing], pings: &Pings, written: &mut usize) {
     for (index, outgoing) in batch.iter().enumerate() {
+        // A client that finds a frame too long hangs up in the middle of it, but has got those before it.
+        if outgoing.text.len() >= LONG_BYTES {
+            if sink.flush().await.is_err() {
+                return;
+            }
+            *written = index;
+        }
         let message = if outgoing.ping {
             pings.note(outgoing.text.as_bytes());
             Message::Ping(outgoing.text.clone().into())
@@ -94,10 +104,15 @@ async fn send(sink: &mut SplitSink<Socket, Message>, batch: &[Outgoing], pings: 
         let fed: Result<(), WsError> = sink.feed(message).await;
         if fed.is_err() {
             // Those before this one may be in the library's buffer: the peer's Close frame does not hinder their flush.
-            return if sink.flush().await.is_ok() { index } else { 0 };
+            if sink.flush().await.is_ok() {
+                *written = index;
+            }
+            return;
         }
     }
-    if sink.flush().await.is_ok() { batch.len() } else { 0 }
+    if sink.flush().await.is_ok() {
+        *written = batch.len();
+    }
 }
 
 async fn next_tick(tick: &mut Option<Interval>) {
