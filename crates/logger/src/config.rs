@@ -125,6 +125,10 @@ pub struct Timeouts {
     #[serde(default, deserialize_with = "duration", serialize_with = "as_some_duration")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub repeats: Option<Duration>,
+    /// Until the venue ends a connection, which is replaced a little earlier.
+    #[serde(default, deserialize_with = "duration", serialize_with = "as_some_duration")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lifetime: Option<Duration>,
 }
 
 impl Timeouts {
@@ -133,13 +137,16 @@ impl Timeouts {
     }
 
     fn check(&self, key: impl Fn(&str) -> String) -> Result<(), ConfigError> {
-        let Timeouts { acknowledge, silence, first_data, repeats } = *self;
+        let Timeouts { acknowledge, silence, first_data, repeats, lifetime } = *self;
         let named =
             [("acknowledge", acknowledge), ("silence", silence), ("first_data", first_data), ("repeats", repeats)];
         for (name, duration) in named {
             if let Some(duration) = duration {
                 within(&key(&format!("timeouts.{name}")), duration, 50, 3_600_000)?;
             }
+        }
+        if let Some(lifetime) = lifetime {
+            within(&key("timeouts.lifetime"), lifetime, 1_000, 30 * 86_400_000)?;
         }
         Ok(())
     }

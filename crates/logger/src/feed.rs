@@ -62,6 +62,8 @@ pub(crate) struct Context {
     timeouts: Timeouts,
     silence_limit: Duration,
     keepalive_after: Duration,
+    /// After which the venue ends a connection.
+    lifetime: Option<Duration>,
     /// Whether what goes over connections is kept for a capture.
     captures: bool,
 }
@@ -115,6 +117,7 @@ impl Feed {
             timeouts: Timeouts::of(exchange),
             silence_limit,
             keepalive_after: facts.keepalive_after.min(silence_limit / 2),
+            lifetime: exchange.timeouts.lifetime.or(facts.lifetime),
             captures: shared.captures,
         });
         let line = |(shard, spare)| Feed(Line { context: Arc::clone(&context), shard, spare });

@@ -2,7 +2,11 @@
 
 use std::time::SystemTime;
 
-use end_to_end::program::{Program, built, free_address};
+use end_to_end::{
+    oracle::Oracle,
+    program::{Program, built, free_address},
+    services::brisk,
+};
 use exchange_simulator::{Config, ControlMessage, Entry, Limits, MarketState, Simulator, VenueConfig, VenueKind};
 
 use super::*;
@@ -44,6 +48,44 @@ async fn before_an_announced_end_another_connection_takes_over() {
         expect_error(&logger, "binance", error_type, 0.0).await;
     }
     logger.stop().await;
+}
+
+/// Binance ends each connection after a day, here after seconds: its clients hear of nothing, and miss nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn before_a_connection_is_too_old_another_takes_over() {
+    let data = tempfile::tempdir().unwrap();
+    let simulator = Simulator::start(Config {
+        venues: vec![VenueConfig::new(VenueKind::Binance)],
+        limits: Limits { connection_lifetime: Duration::from_secs(6), ..Limits::default() },
+        rate: 500.0,
+        symbols: 3,
+        keep_ledger_in_memory: true,
+        ..Config::default()
+    })
+    .await
+    .unwrap();
+    let yaml = brisk(&simulator).replace("    timeouts: {", "    timeouts: {lifetime: 3s, ");
+    let logger = start(&yaml, data.path()).await;
+    wait_for(logger.metrics, &of("connections_replaced_total", "binance"), |replaced| replaced >= 2.0).await;
+    simulator.pause_market();
+    let deadline = Instant::now() + DEADLINE;
+    let verdicts = loop {
+        let (verdicts, findings) = Oracle::of(&simulator, &[VenueKind::Binance]).judge_all(data.path());
+        if findings.is_empty() {
+            break verdicts;
+        }
+        assert!(Instant::now() < deadline, "{findings:?}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    };
+    for ((_, symbol), verdict) in verdicts {
+        assert!(verdict.trades > 100 && verdict.quotes > 100, "{symbol}: {verdict:?}");
+        assert_eq!(verdict.gaps_total(), 0, "{symbol}: {verdict:?}");
+    }
+    for error_type in ["closed", "broken", "protocol", "connect"] {
+        expect_error(&logger, "binance", error_type, 0.0).await;
+    }
+    logger.stop().await;
+    simulator.shutdown().await.unwrap();
 }
 
 #[tokio::test]

@@ -3,7 +3,6 @@
 
 use std::{sync::Arc, time::Duration};
 
-use exchange_protocol::Facts;
 use rand::Rng as _;
 use tokio::{
     sync::mpsc,
@@ -22,9 +21,9 @@ use super::{
 
 /// A connection that carried its subscriptions this long has proven itself: the next retry is immediate again.
 const PROVEN_AFTER: Duration = Duration::from_secs(30);
-/// A connection is left so long before the venue's limit, at random in between: those opened together do not all end
-/// together.
-const LIFETIME_MARGIN: [Duration; 2] = [Duration::from_secs(10 * 60), Duration::from_secs(60 * 60)];
+/// A connection is left before the venue's limit by such a share of it, at random in between: those opened together do not all
+/// end together. Of a day it is ten minutes to an hour.
+const LIFETIME_MARGIN: [f64; 2] = [1.0 / 144.0, 1.0 / 24.0];
 /// A connection on which subscribing anew does not help is not replaced more often than this.
 const BETWEEN_REPLACEMENTS: Duration = Duration::from_secs(60);
 /// Between attempts while the venue is in maintenance: what Kraken asks for.
@@ -176,7 +175,7 @@ impl Run {
                     self.line.context.metrics.reconnections.inc();
                 }
                 self.connected_before = true;
-                self.leave_at = leave_at(self.line.context.venue.facts());
+                self.leave_at = self.line.context.lifetime.map(|lifetime| Instant::now() + before_end(lifetime));
             }
             Report::Settled => {
                 if let Some(carrier) = self.carrier(number) {
@@ -250,9 +249,8 @@ impl Run {
     }
 }
 
-/// When a connection that is opened now is too old for the venue, with a margin.
-fn leave_at(facts: &Facts) -> Option<Instant> {
+/// The age at which a connection is left that the venue ends at another.
+fn before_end(lifetime: Duration) -> Duration {
     let [least, most] = LIFETIME_MARGIN;
-    let margin = rand::rng().random_range(least..=most);
-    Some(Instant::now() + facts.lifetime?.saturating_sub(margin))
+    lifetime.mul_f64(1.0 - rand::rng().random_range(least..=most))
 }
