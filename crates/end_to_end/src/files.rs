@@ -43,9 +43,9 @@ impl GapRecord {
         self.state != "filled"
     }
 
-    /// Whether a time lies in it, or at most `slack_ns` beside it.
-    pub fn spans(&self, at_ns: u64, slack_ns: u64) -> bool {
-        self.times.0 <= at_ns.saturating_add(slack_ns) && at_ns <= self.times.1.saturating_add(slack_ns)
+    /// Whether it has a time in common with this span, or lies at most `slack_ns` beside it.
+    pub fn meets(&self, (from_ns, to_ns): (u64, u64), slack_ns: u64) -> bool {
+        self.times.0 <= to_ns.saturating_add(slack_ns) && from_ns <= self.times.1.saturating_add(slack_ns)
     }
 }
 

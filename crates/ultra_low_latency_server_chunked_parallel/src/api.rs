@@ -4,7 +4,6 @@ use std::{convert::Infallible, fmt, path::Path, sync::Arc};
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, StatusCode, header::CONTENT_TYPE};
-use tokio::{sync::Semaphore, task::spawn_blocking};
 use warp::{
     Filter, Reply as _,
     filters::path::FullPath,
@@ -26,6 +25,7 @@ use crate::{
     stream::{Streams, upgrade_required},
     symbols::Symbols,
     table_answer::TableAnswers,
+    turns::Turns,
 };
 
 const SEARCH_PATH: &str = "/api/symbol-search";
@@ -52,7 +52,7 @@ pub(crate) struct Api {
     tables: TableAnswers,
     gaps: GapAnswers,
     symbols: Symbols,
-    searches: Arc<Semaphore>,
+    searches: Turns,
     status: Status,
     streams: Streams,
 }
@@ -65,16 +65,16 @@ impl<F: Filter<Extract = (Response,), Error = Rejection> + Clone + Send + Sync +
 impl Api {
     /// Must be called within the runtime: the index of symbols is kept up to date from here on.
     pub(crate) fn new(root: &Path, limits: &Limits, metrics: &Metrics, cors: Cors) -> Api {
-        let plans = Arc::new(Semaphore::new(limits.plans_at_once));
+        let plans = Turns::new(limits.plans_at_once);
         let listed = metrics.api.symbols_listed.clone();
         let limits = limits.clone();
-        let data = DataAnswers::new(root, limits.clone(), metrics.clone(), Arc::clone(&plans));
+        let data = DataAnswers::new(root, limits.clone(), metrics.clone(), plans.clone());
         Api {
-            tables: TableAnswers::new(data.clone(), Arc::clone(&plans)),
+            tables: TableAnswers::new(data.clone(), plans.clone()),
             gaps: GapAnswers::new(root, limits.clone(), metrics.clone(), plans),
             data,
             symbols: Symbols::watch(root.to_owned(), limits.api.listed_symbols, listed),
-            searches: Arc::new(Semaphore::new(SEARCHES_AT_ONCE)),
+            searches: Turns::new(SEARCHES_AT_ONCE),
             status: Status::new(root.to_owned()),
             streams: Streams::start(root, &limits, metrics, cors),
             limits,
@@ -175,13 +175,7 @@ impl Api {
     async fn search(&self, query: Option<&str>) -> Response {
         let text = form::first_with_plus(query.unwrap_or_default(), "q").unwrap_or_default();
         let Ok(listing) = self.symbols.list().await else { return cannot_list() };
-        // Never closed; if it were, searching without a turn would still be correct.
-        let turn = Arc::clone(&self.searches).acquire_owned().await.ok();
-        let searched = spawn_blocking(move || {
-            let _held_until_searched = turn;
-            listing.search().answer(&text)
-        });
-        match searched.await {
+        match self.searches.take(move || listing.search().answer(&text)).await {
             Ok(Ok(found)) => json(found),
             Ok(Err(error)) => unlisted(&error),
             Err(error) => unlisted(&error),

@@ -9,9 +9,8 @@ use bytes::Bytes;
 use column_store::{Access, SeriesId};
 use futures_util::{Stream, StreamExt as _, future, stream};
 use metrics_server::{Counter, Handle};
-use tokio::{sync::Semaphore, task::spawn_blocking};
 
-use crate::{plan::Plan, rows::ColumnRows, spare::SpareBuffer};
+use crate::{plan::Plan, rows::ColumnRows, spare::SpareBuffer, turns::Turns};
 
 /// Chunks under way at once: the one that is asked for and the one after it.
 const CHUNKS_AT_ONCE: usize = 2;
@@ -36,14 +35,14 @@ struct Sending {
 pub(crate) fn chunks(
     plan: Plan,
     chunk_bytes: usize,
-    reads: Arc<Semaphore>,
+    reads: Turns,
     served: Option<Handle<Counter>>,
 ) -> impl Stream<Item = io::Result<Bytes>> + Send + Sync + 'static {
     let head = stream::once(future::ready(Ok(Bytes::from(plan.line))));
     let sending = Arc::new(Sending { id: plan.id, columns: plan.columns });
     let pieces = pieces(&sending.columns, chunk_bytes);
     let data = stream::iter(pieces)
-        .map(move |piece| read(Arc::clone(&sending), piece, Arc::clone(&reads)))
+        .map(move |piece| read(Arc::clone(&sending), piece, reads.clone()))
         .buffered(CHUNKS_AT_ONCE);
     head.chain(data).inspect(move |piece| {
         if let (Ok(bytes), Some(served)) = (piece, &served) {
@@ -66,20 +65,14 @@ fn pieces(columns: &[ColumnRows], chunk_bytes: usize) -> impl Iterator<Item = Ch
 
 /// Reads at once what is in the page cache, and elsewhere what is not: to hand each chunk to another thread and back costs more
 /// than to read it. Rows that lie apart are many reads, and go elsewhere too.
-async fn read(sending: Arc<Sending>, chunk: Chunk, reads: Arc<Semaphore>) -> io::Result<Bytes> {
+async fn read(sending: Arc<Sending>, chunk: Chunk, reads: Turns) -> io::Result<Bytes> {
     if sending.columns.get(chunk.column).is_some_and(ColumnRows::is_contiguous) {
         match sending.read(chunk, Access::Resident) {
             Err(error) if error.kind() == ErrorKind::WouldBlock => {}
             read => return read,
         }
     }
-    // Never closed; if it were, reading without a turn would still be correct.
-    let turn = reads.acquire_owned().await.ok();
-    let read = spawn_blocking(move || {
-        let _held_until_read = turn;
-        sending.read(chunk, Access::Disk)
-    });
-    read.await.map_err(io::Error::other)?
+    reads.take(move || sending.read(chunk, Access::Disk)).await.map_err(io::Error::other)?
 }
 
 impl Sending {

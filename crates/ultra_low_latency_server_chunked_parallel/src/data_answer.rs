@@ -8,11 +8,7 @@ use http::{
     HeaderValue, StatusCode,
     header::{CONTENT_LENGTH, CONTENT_TYPE, ETAG, RETRY_AFTER},
 };
-use tokio::{
-    runtime::Handle,
-    sync::Semaphore,
-    task::{JoinError, JoinHandle},
-};
+use tokio::task::JoinError;
 use warp::{Reply as _, reply::Response};
 
 use crate::{
@@ -23,6 +19,7 @@ use crate::{
     missing::{Missing, X_MISSING},
     plan::{Plan, PlanError},
     query::{DataQuery, QueryError},
+    turns::Turns,
 };
 
 /// What the answers are, as their `Content-Type`.
@@ -40,10 +37,8 @@ struct Inner {
     index: Index,
     limits: Limits,
     metrics: Metrics,
-    plans: Arc<Semaphore>,
-    reads: Arc<Semaphore>,
-    /// Where disks are waited for.
-    blocking: Handle,
+    plans: Turns,
+    reads: Turns,
 }
 
 /// Why a data request has no data as its answer; the texts are the bodies.
@@ -78,10 +73,10 @@ pub(crate) type Planned = (Plan, Option<Vec<u8>>);
 impl DataAnswers {
     /// `plans` bounds the plans being made, see [`Limits::plans_at_once`]. To be called within the runtime whose blocking
     /// threads may wait for disks.
-    pub(crate) fn new(root: &Path, limits: Limits, metrics: Metrics, plans: Arc<Semaphore>) -> DataAnswers {
-        let reads = Arc::new(Semaphore::new(limits.reads_at_once));
+    pub(crate) fn new(root: &Path, limits: Limits, metrics: Metrics, plans: Turns) -> DataAnswers {
+        let reads = Turns::new(limits.reads_at_once);
         let index = Index::new(root, column_files(limits.connections)).keeping(limits.block_cache_bytes);
-        DataAnswers(Arc::new(Inner { index, limits, metrics, plans, reads, blocking: Handle::current() }))
+        DataAnswers(Arc::new(Inner { index, limits, metrics, plans, reads }))
     }
 
     pub(crate) fn index(&self) -> &Index {
@@ -97,13 +92,8 @@ impl DataAnswers {
     }
 
     /// A bound for reads of large answers.
-    pub(crate) fn reads(&self) -> Arc<Semaphore> {
-        Arc::clone(&self.0.reads)
-    }
-
-    /// Runs what may wait for a disk.
-    pub(crate) fn blocking<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
-        self.0.blocking.spawn_blocking(work)
+    pub(crate) fn reads(&self) -> &Turns {
+        &self.0.reads
     }
 
     /// Answers one request; never without an answer.
@@ -146,12 +136,8 @@ impl DataAnswers {
         with_data: bool,
         start: Instant,
     ) -> Result<Planned, DataError> {
-        // Never closed; if it were, planning without a turn would still be correct.
-        let turn = Arc::clone(&self.0.plans).acquire_owned().await.ok();
         let this = self.clone();
-        // Held by the work itself, so that clients which ask and hang up cannot pile plans up.
-        let planned = self.blocking(move || {
-            let _held_until_planned = turn;
+        let planned = self.0.plans.take(move || {
             let plan = Plan::make(&this.0.index, &query, Access::Disk);
             let planned = plan.and_then(|plan| this.with_data(plan, with_data, Access::Disk));
             let days_looked_up = planned.as_ref().map_or(0, |(plan, _)| plan.days_looked_up);
@@ -221,7 +207,7 @@ impl DataAnswers {
                     http::Response::new(Bytes::from(whole)).into_response()
                 }
                 None => {
-                    let chunks = chunks(plan, self.0.limits.chunk_bytes, self.reads(), Some(served));
+                    let chunks = chunks(plan, self.0.limits.chunk_bytes, self.reads().clone(), Some(served));
                     warp::reply::stream(chunks).into_response()
                 }
             }

@@ -3,7 +3,6 @@
 use std::{
     io::ErrorKind,
     path::{Path, PathBuf},
-    sync::Arc,
 };
 
 use column_store::{Covered, Day, Gap, Gaps, History, Reader, SeriesId, StoreError};
@@ -12,7 +11,6 @@ use http::{
     header::{CONTENT_TYPE, HeaderValue},
 };
 use serde::Serialize;
-use tokio::{sync::Semaphore, task::spawn_blocking};
 use warp::{Reply as _, reply::Response};
 
 use crate::{
@@ -21,6 +19,7 @@ use crate::{
     missing::{Missing, X_MISSING},
     plan::PlanError,
     query::{GapQuery, QueryError},
+    turns::Turns,
 };
 
 /// What answers these requests.
@@ -29,7 +28,7 @@ pub(crate) struct GapAnswers {
     root: PathBuf,
     limits: Limits,
     metrics: Metrics,
-    plans: Arc<Semaphore>,
+    plans: Turns,
 }
 
 /// The order of the fields is the order of the keys.
@@ -55,7 +54,7 @@ enum GapError {
 }
 
 impl GapAnswers {
-    pub(crate) fn new(root: &Path, limits: Limits, metrics: Metrics, plans: Arc<Semaphore>) -> GapAnswers {
+    pub(crate) fn new(root: &Path, limits: Limits, metrics: Metrics, plans: Turns) -> GapAnswers {
         GapAnswers { root: root.to_owned(), limits, metrics, plans }
     }
 
@@ -78,13 +77,8 @@ impl GapAnswers {
     async fn look(&self, query: Option<&str>) -> Result<(Answer, Option<Missing>), GapError> {
         let query = GapQuery::parse(query, &self.limits)?;
         let strict = query.strict;
-        // Never closed; if it were, looking without a turn would still be correct.
-        let turn = Arc::clone(&self.plans).acquire_owned().await.ok();
         let (root, limit) = (self.root.clone(), self.limits.api.gaps);
-        let looked = spawn_blocking(move || {
-            let _held_until_looked = turn;
-            look(&root, &query, limit)
-        });
+        let looked = self.plans.take(move || look(&root, &query, limit));
         match looked.await.map_err(|_| GapError::Aborted)?? {
             (_, Some(missing)) if strict => Err(GapError::NotFound(missing)),
             looked => Ok(looked),

@@ -57,6 +57,7 @@ mod symbols;
 mod table_answer;
 mod table_plan;
 mod table_stream;
+mod turns;
 
 pub use api_limits::ApiLimits;
 pub use config::{Config, ConfigError, DataTls, Invocation};

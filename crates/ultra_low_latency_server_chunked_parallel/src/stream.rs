@@ -24,6 +24,7 @@ use crate::{
     cors::Cors,
     limits::Limits,
     metrics::{Metrics, Refusal},
+    turns::Turns,
 };
 use client::Client;
 use poller::Poller;
@@ -51,7 +52,7 @@ struct Shared {
     columns_max: usize,
     metrics: Metrics,
     poller: Poller,
-    reads: Semaphore,
+    reads: Turns,
     stop: CancellationToken,
 }
 
@@ -66,7 +67,7 @@ impl Streams {
             columns_max: limits.columns,
             metrics: metrics.clone(),
             poller,
-            reads: Semaphore::new(limits.plans_at_once),
+            reads: Turns::new(limits.plans_at_once),
             stop: stop.clone(),
         };
         let clients = Arc::new(Semaphore::new(limits.api.stream_clients));

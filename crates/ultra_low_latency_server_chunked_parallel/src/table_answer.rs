@@ -9,7 +9,6 @@ use std::{
 };
 
 use http::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, VARY};
-use tokio::sync::Semaphore;
 use warp::{Reply as _, reply::Response};
 
 use crate::{
@@ -20,14 +19,15 @@ use crate::{
     reduction::Reduction,
     table_plan::TablePlan,
     table_stream::TableStream,
+    turns::Turns,
 };
 
 /// What answers these requests.
 #[derive(Debug)]
 pub(crate) struct TableAnswers {
     data: DataAnswers,
-    plans: Arc<Semaphore>,
-    reductions: Arc<Semaphore>,
+    plans: Turns,
+    reductions: Turns,
 }
 
 /// Gives a plan up when its client does.
@@ -41,8 +41,8 @@ impl Drop for GivenUp {
 
 impl TableAnswers {
     /// `plans` bounds the plans being made, see [`Limits::plans_at_once`](crate::Limits::plans_at_once).
-    pub(crate) fn new(data: DataAnswers, plans: Arc<Semaphore>) -> TableAnswers {
-        let reductions = Arc::new(Semaphore::new(data.limits().api.reductions_at_once));
+    pub(crate) fn new(data: DataAnswers, plans: Turns) -> TableAnswers {
+        let reductions = Turns::new(data.limits().api.reductions_at_once);
         TableAnswers { data, plans, reductions }
     }
 
@@ -72,16 +72,11 @@ impl TableAnswers {
     async fn plan(&self, query: DataQuery, format: Format) -> Result<TablePlan, DataError> {
         // Reductions read whole columns: only few at once, and none of them in the way of short plans.
         let turns = if query.reduction == Reduction::Stride { &self.plans } else { &self.reductions };
-        // Never closed; if it were, planning without a turn would still be correct.
-        let turn = Arc::clone(turns).acquire_owned().await.ok();
         let data = self.data.clone();
         let given_up = Arc::new(AtomicBool::new(false));
         let _unless_answered = GivenUp(Arc::clone(&given_up));
-        // Held by the work itself, so that clients which ask and hang up cannot pile plans up.
-        let planned = self.data.blocking(move || {
-            let _held_until_planned = turn;
-            TablePlan::make(data.index(), query, format, data.limits().api.reduced_points, &given_up)
-        });
+        let planned = turns
+            .take(move || TablePlan::make(data.index(), query, format, data.limits().api.reduced_points, &given_up));
         Ok(planned.await??)
     }
 
@@ -91,7 +86,7 @@ impl TableAnswers {
         let served = self.data.metrics().bytes_served(&plan.id, has_symbol);
         let stream = TableStream::new(plan, self.data.limits().chunk_bytes);
         let length = stream.length;
-        let mut response = warp::reply::stream(stream.bytes(self.data.reads(), served)).into_response();
+        let mut response = warp::reply::stream(stream.bytes(self.data.reads().clone(), served)).into_response();
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, format.content_type());
         headers.extend(length.map(|length| (CONTENT_LENGTH, length.into())));

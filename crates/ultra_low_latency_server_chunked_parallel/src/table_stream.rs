@@ -6,7 +6,6 @@ use bytes::Bytes;
 use column_store::{Column, SeriesId};
 use futures_util::{Stream, StreamExt as _, stream};
 use metrics_server::{Counter, Handle};
-use tokio::{sync::Semaphore, task::spawn_blocking};
 
 use crate::{
     formats::{ArrowStream, Format, csv_head, push_csv_rows, push_json_lines},
@@ -14,6 +13,7 @@ use crate::{
     row_set::RowSet,
     rows::ColumnRows,
     table_plan::TablePlan,
+    turns::Turns,
 };
 
 /// Pieces under way at once: the one that is asked for and the one after it.
@@ -88,12 +88,12 @@ impl TableStream {
     /// handed on. Ends in an error if a file was cut meanwhile.
     pub(crate) fn bytes(
         self,
-        reads: Arc<Semaphore>,
+        reads: Turns,
         served: Handle<Counter>,
     ) -> impl Stream<Item = io::Result<Bytes>> + Send + Sync + 'static {
         let sending = self.sending;
         stream::iter(pieces(&sending, self.chunk_bytes))
-            .map(move |piece| form(Arc::clone(&sending), piece, Arc::clone(&reads)))
+            .map(move |piece| form(Arc::clone(&sending), piece, reads.clone()))
             .buffered(PIECES_AT_ONCE)
             .inspect(move |piece| {
                 if let Ok(bytes) = piece {
@@ -125,11 +125,8 @@ fn pieces(sending: &Sending, chunk_bytes: usize) -> Box<dyn Iterator<Item = Piec
     }
 }
 
-async fn form(sending: Arc<Sending>, piece: Piece, reads: Arc<Semaphore>) -> io::Result<Bytes> {
-    // Never closed; if it were, reading without a turn would still be correct.
-    let turn = reads.acquire_owned().await.ok();
-    let formed = spawn_blocking(move || {
-        let _held_until_formed = turn;
+async fn form(sending: Arc<Sending>, piece: Piece, reads: Turns) -> io::Result<Bytes> {
+    let formed = reads.take(move || {
         let formed = sending.form(piece);
         if let Err(error) = &formed {
             tracing::warn!(series = %sending.id, %error, "answer cut short, its connection is closed");

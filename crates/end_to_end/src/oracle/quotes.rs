@@ -1,6 +1,6 @@
 //! The market's state after each event: which quotes must be rows, in which order, and what stands beside each.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use exchange_simulator::{ControlEntry, ControlMessage, MessageEntry, MessageKind};
 
@@ -17,6 +17,8 @@ struct Line<'a> {
     /// Bid, its size, ask, its size; bits.
     best: [u64; 4],
     need: Need,
+    /// Until when it could have arrived: when it left, or when it was given up with its connection.
+    until_ns: u64,
 }
 
 /// What must become of a line.
@@ -81,13 +83,17 @@ impl<'a> Truth<'a> {
         crashes: &[Crash],
         speed: u64,
     ) -> Truth<'a> {
+        let given_up = controls.iter().filter(|control| control.message == ControlMessage::Undelivered);
+        let given_up: HashMap<u64, u64> =
+            given_up.flat_map(|control| control.seqs.iter().map(|seq| (*seq, control.at_ns))).collect();
         let mut lines: Vec<Line<'a>> = messages
             .iter()
             .filter(|message| is_quote(message))
             .map(|message| {
                 let [bid, bid_size] = [&message.bid, &message.bid_size].map(|text| bits(text.as_ref()));
                 let [ask, ask_size] = [&message.ask, &message.ask_size].map(|text| bits(text.as_ref()));
-                Line { message, best: [bid, bid_size, ask, ask_size], need: Need::Nothing }
+                let until_ns = given_up.get(&message.seq).map_or(message.sent_ns, |at_ns| message.sent_ns.max(*at_ns));
+                Line { message, best: [bid, bid_size, ask, ask_size], need: Need::Nothing, until_ns }
             })
             .collect();
         late_ones_later(&mut lines);
@@ -213,8 +219,10 @@ impl<'a> Truth<'a> {
         }
         let Some(((first, _), (last, _))) = matched.first_key_value().zip(matched.last_key_value()) else { return };
         let unheard = self.lines.iter().enumerate().filter(|(_, line)| line.is_unheard());
-        let told =
-            |line: &Line<'_>| verdict.quote_gaps.iter().any(|gap| gap.spans(line.message.sent_ns, self.slack_ns));
+        let told = |line: &Line<'_>| {
+            let times = (line.message.sent_ns, line.until_ns);
+            verdict.quote_gaps.iter().any(|gap| gap.meets(times, self.slack_ns))
+        };
         let untold: Vec<_> = absent(Need::Told)
             .chain(unheard)
             .filter(|(index, line)| first < index && index < last && !told(line))

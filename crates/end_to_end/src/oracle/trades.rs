@@ -99,7 +99,7 @@ impl<'a> Truth<'a> {
         verdict.trade_gaps.iter().any(|gap| match gap.ids {
             Some((from, to)) => gap.is_missing() && (from..=to).contains(&id),
             // Where ids prove nothing, REST's answer is the venue's last word on the interval.
-            None => (gap.is_missing() || !self.contiguous) && gap.spans(fact.sent_ns, LAG_NS),
+            None => (gap.is_missing() || !self.contiguous) && gap.meets((fact.sent_ns, fact.sent_ns), LAG_NS),
         })
     }
 

@@ -386,7 +386,7 @@ impl Connection {
         }
         sending.bytes(&output, true).await?;
         let answers = &self.shared.answers;
-        let mut chunks = std::pin::pin!(chunks(plan, answers.limits().chunk_bytes, answers.reads(), None));
+        let mut chunks = std::pin::pin!(chunks(plan, answers.limits().chunk_bytes, answers.reads().clone(), None));
         while let Some(chunk) = chunks.next().await {
             let chunk = chunk?;
             sending.bytes(&chunk, true).await?;

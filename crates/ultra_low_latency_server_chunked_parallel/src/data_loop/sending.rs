@@ -148,11 +148,8 @@ fn resident_from(slice: &Slice, position: u64) -> io::Result<u64> {
 
 /// Brings what follows into the page cache, elsewhere.
 async fn fetch(slice: &Slice, bytes: Range<u64>, answers: &DataAnswers) -> io::Result<()> {
-    // Never closed; if it were, reading without a turn would still be correct.
-    let turn = answers.reads().acquire_owned().await.ok();
     let slice = slice.clone();
-    let fetched = answers.blocking(move || {
-        let _held_until_read = turn;
+    let fetched = answers.reads().take(move || {
         let mut block = vec![0; usize::try_from(LOOK_BYTES).unwrap_or(0)];
         let mut at = bytes.start;
         while at < bytes.end {

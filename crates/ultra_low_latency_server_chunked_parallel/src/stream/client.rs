@@ -6,7 +6,6 @@ use column_store::{Column, SeriesId};
 use futures_util::{SinkExt as _, StreamExt as _};
 use tokio::{
     sync::watch,
-    task::spawn_blocking,
     time::{Instant, MissedTickBehavior, interval, timeout},
 };
 use warp::ws::{Message, WebSocket};
@@ -223,8 +222,7 @@ impl Client {
             return Err("Invalid cursor: since_ns is given too".to_owned());
         }
         let (root, of_search) = (Arc::clone(&self.shared.root), id.clone());
-        let _turn = self.shared.reads.acquire().await;
-        let found = spawn_blocking(move || {
+        let found = self.shared.reads.take(move || {
             if !root.join(of_search.path()).is_dir() {
                 let missing = Missing::of_series(&root, &of_search, 0, 0);
                 return Err(format!("Not found: {missing}"));
@@ -253,14 +251,11 @@ impl Client {
         subscription.changes.mark_unchanged();
         let (id, columns, cursor) = (subscription.id.clone(), subscription.columns.clone(), subscription.cursor);
         let (root, rows_max) = (Arc::clone(&self.shared.root), self.shared.limits.stream_message_rows);
-        let turn = self.shared.reads.acquire().await;
-        let stepped = spawn_blocking(move || {
+        let stepped = self.shared.reads.take(move || {
             let stepped = cursor.step(&root, &id, &columns, rows_max);
             stepped.map_err(|error| unreadable(&id, &error))
         });
-        let stepped = stepped.await;
-        drop(turn);
-        match stepped {
+        match stepped.await {
             Ok(Ok(step)) => self.hand_on(&name, step).await,
             Ok(Err(reason)) => Err(Ended::telling(StreamEnd::Failed, INTERNAL, reason)),
             Err(_) => Err(Ended::telling(StreamEnd::Shutdown, GOING_AWAY, "the server is stopping")),
