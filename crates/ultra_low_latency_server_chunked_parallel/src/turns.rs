@@ -85,9 +85,8 @@ mod tests {
     async fn a_turn_that_comes_to_who_is_not_polled_is_not_kept_from_others() {
         let turns = Turns::new(1);
         let (end, work) = lasting();
-        let first = turns.take(work);
-        let mut unpolled = Box::pin(turns.take(|| 2));
-        assert!(futures_util::poll!(&mut unpolled).is_pending());
+        let (mut first, mut unpolled) = (Box::pin(turns.take(work)), Box::pin(turns.take(|| 2)));
+        assert!(futures_util::poll!(&mut first).is_pending() && futures_util::poll!(&mut unpolled).is_pending());
         let third = turns.take(|| 3);
         drop(end);
         first.await.unwrap();
