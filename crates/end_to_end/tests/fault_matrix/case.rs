@@ -1,6 +1,10 @@
 //! One run: a simulator of one venue, a logger, a fault.
 
-use std::time::Duration;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use column_store::IdRule;
 use end_to_end::{
@@ -40,7 +44,7 @@ struct Case {
     symbols: Vec<String>,
 }
 
-pub(crate) async fn run(venue: VenueKind, plan: Plan) -> Outcome {
+pub(crate) async fn run(venue: VenueKind, plan: Plan, keep: Option<PathBuf>) -> Outcome {
     let case = Case::start(venue, &plan).await;
     let observer = Observer::start(case.logger.metrics);
     case.until("everything is recorded", |scrape| {
@@ -58,7 +62,15 @@ pub(crate) async fn run(venue: VenueKind, plan: Plan) -> Outcome {
     case.until_shown(&plan.shows, &before, &observer).await?;
     case.market_goes_on().await?;
     case.simulator.pause_market();
-    let verdicts = case.until_whole().await?;
+    let verdicts = match case.until_whole().await {
+        Ok(verdicts) => verdicts,
+        Err(findings) => {
+            if let Some(directory) = keep {
+                case.keep(&directory);
+            }
+            return Err(findings);
+        }
+    };
 
     let after = case.scrape().await;
     let mut findings: Vec<String> =
@@ -109,6 +121,14 @@ impl Case {
     fn inject(&self, text: &str) -> FaultId {
         let symbols = self.simulator.symbols(self.venue.name());
         self.simulator.inject(&fault(self.venue, text, &symbols[0])).unwrap()
+    }
+
+    /// Leaves the files and the ledger for whoever looks for the mistake.
+    fn keep(self, directory: &Path) {
+        fs::create_dir_all(directory).unwrap();
+        let lines = self.simulator.ledger().into_iter().map(|entry| serde_json::to_string(&entry).unwrap() + "\n");
+        fs::write(directory.join("ledger.jsonl"), lines.collect::<String>()).unwrap();
+        println!("kept: {} and {}", directory.display(), self.data.keep().display());
     }
 
     async fn scrape(&self) -> Scrape {
@@ -268,7 +288,7 @@ fn missing(shows: Shows, before: &Scrape, after: &Scrape, seen: Seen, verdicts: 
 }
 
 /// The audit must find what the ledger says: no damage, and exactly what is lost for ever.
-fn audit(venue: VenueKind, data: &std::path::Path, verdicts: &[Verdict]) -> Vec<String> {
+fn audit(venue: VenueKind, data: &Path, verdicts: &[Verdict]) -> Vec<String> {
     let totals = match audit::audit(data, &[venue]) {
         Ok(totals) => totals,
         Err(error) => return vec![format!("the audit fails: {error}")],

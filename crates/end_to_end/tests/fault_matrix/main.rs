@@ -1,14 +1,15 @@
 //! Every fault of the simulator at every venue it can happen to: the logger loses nothing that the venue can still deliver,
 //! records nothing twice, tells what is missing, and its metrics say what is happening.
 //!
-//! `FAULT_MATRIX=text` runs only the cases whose name has the text.
+//! `FAULT_MATRIX=text` runs only the cases whose name has the text; `FAULT_MATRIX_KEEP=directory` keeps the files and the ledger of
+//! those that fail.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 mod case;
 mod observer;
 mod table;
 
-use std::{collections::BTreeSet, sync::Arc, time::Instant};
+use std::{collections::BTreeSet, path::Path, sync::Arc, time::Instant};
 
 use exchange_simulator::{FAULT_HELP, Fault, VenueKind};
 use table::{Cell, KINDS, cell};
@@ -36,6 +37,7 @@ fn the_matrix_is_complete() {
 
 async fn venue_stands(venue: VenueKind) {
     let wanted = std::env::var("FAULT_MATRIX").unwrap_or_default();
+    let keep = std::env::var_os("FAULT_MATRIX_KEEP");
     let room = Arc::new(Semaphore::new(AT_ONCE));
     let mut cases = JoinSet::new();
     for kind in KINDS {
@@ -46,11 +48,12 @@ async fn venue_stands(venue: VenueKind) {
                 continue;
             }
             let room = Arc::clone(&room);
+            let keep = keep.as_ref().map(|directory| Path::new(directory).join(name.replace(' ', "-")));
             cases.spawn(async move {
                 let _room = room.acquire_owned().await.unwrap();
                 let started = Instant::now();
                 // A task of its own, so that a panic is a failure of this case only.
-                let outcome = tokio::spawn(case::run(venue, plan)).await;
+                let outcome = tokio::spawn(case::run(venue, plan, keep)).await;
                 let outcome = outcome.unwrap_or_else(|error| Err(vec![panic_text(error)]));
                 (name, started.elapsed(), outcome)
             });
