@@ -16,7 +16,7 @@ use crate::{
 };
 pub(crate) use effect::{Context, Effect, Files, Rules};
 pub(crate) use provability::Provability;
-use quotes::Quotes;
+use quotes::{Quotes, Told};
 use trades::{Trades, Verdict};
 
 /// What is known of one symbol's market.
@@ -24,6 +24,8 @@ pub(crate) struct Market {
     quotes_have_time: bool,
     pub(crate) quotes: Quotes,
     pub(crate) trades: Trades,
+    /// Empty between two facts.
+    told: Vec<Told>,
     last_trade: Option<LastTrade>,
     /// Newest event time of the trades and of the quotes, ns.
     newest: [u64; 2],
@@ -50,6 +52,7 @@ impl Market {
                 IdRule::Contiguous => Trades::by_id(),
                 IdRule::Unique => Trades::by_time(),
             },
+            told: Vec::new(),
             last_trade: None,
             newest: [0; 2],
             vwap: Vwap::new(),
@@ -78,11 +81,9 @@ impl Market {
                 self.trades.lost(connection, why.reason(), *proven_ns, context);
             }
             Fact::Lost { stream: Stream::Quotes, why, proven_ns } => {
-                if let Some((quote, arrived_ns)) = self.quotes.lost(connection, *why, *proven_ns, context) {
-                    // The state of the market as the connection that takes over told it last.
-                    self.spread(&quote, context);
-                    self.state(MdKind::Quote, quote.update_id, quote.event_ns, arrived_ns, context);
-                }
+                let mut told = std::mem::take(&mut self.told);
+                self.quotes.lost(connection, *why, *proven_ns, context, &mut told);
+                self.quotes(told, context);
             }
             Fact::Fill(fill) => self.trades.fill(fill, receive_ns, context),
         }
@@ -105,22 +106,31 @@ impl Market {
         if context.metrics.prices.is_some() && !trade.snapshot {
             self.vwap.add(receive_ns / 1_000_000_000, trade.price, trade.size);
         }
-        let kind = if trade.snapshot { MdKind::Snapshot } else { MdKind::Trade };
-        self.state(kind, trade.id, trade.event_ns, receive_ns, context);
+        if let Some(quote) = self.quotes.current() {
+            let kind = if trade.snapshot { MdKind::Snapshot } else { MdKind::Trade };
+            self.state(quote, kind, (trade.id, trade.event_ns), receive_ns, context);
+        }
         self.trades.record(row, trade.first_id, verdict, context);
     }
 
     /// A quote. One that its update id shows to be no newer than the last is counted and makes no row.
     fn quote(&mut self, connection: ConnectionId, quote: &QuoteFact, receive_ns: u64, context: &mut Context<'_>) {
-        let quotes::Verdict::Row { first } = self.quotes.observe(connection, quote, receive_ns, context) else {
-            return;
-        };
-        if !first && self.quotes_have_time {
-            self.latency(QUOTES, quote.event_ns, receive_ns, context.venue);
+        let mut told = std::mem::take(&mut self.told);
+        self.quotes.observe(connection, quote, receive_ns, context, &mut told);
+        self.quotes(told, context);
+    }
+
+    /// A row of each.
+    fn quotes(&mut self, mut told: Vec<Told>, context: &mut Context<'_>) {
+        for Told { quote, receive_ns, first } in told.drain(..) {
+            if !first && self.quotes_have_time {
+                self.latency(QUOTES, quote.event_ns, receive_ns, context.venue);
+            }
+            self.spread(&quote, context);
+            let kind = if first { MdKind::Snapshot } else { MdKind::Quote };
+            self.state(&quote, kind, (quote.update_id, quote.event_ns), receive_ns, context);
         }
-        self.spread(quote, context);
-        let kind = if first { MdKind::Snapshot } else { MdKind::Quote };
-        self.state(kind, quote.update_id, quote.event_ns, receive_ns, context);
+        self.told = told;
     }
 
     fn spread(&self, quote: &QuoteFact, context: &Context<'_>) {
@@ -166,9 +176,15 @@ impl Market {
         }
     }
 
-    /// A row of the market's state, once its quote is known.
-    fn state(&self, kind: MdKind, event_id: u64, event_ns: u64, receive_ns: u64, context: &mut Context<'_>) {
-        let Some(quote) = self.quotes.current() else { return };
+    /// A row of the market's state.
+    fn state(
+        &self,
+        quote: &QuoteFact,
+        kind: MdKind,
+        (event_id, event_ns): (u64, u64),
+        receive_ns: u64,
+        context: &mut Context<'_>,
+    ) {
         let none = LastTrade { price: f64::NAN, size: f64::NAN, side: RowSide::Unknown };
         let last = self.last_trade.unwrap_or(none);
         context.out.push(Effect::Md(MdRow {

@@ -17,7 +17,8 @@ struct Line<'a> {
     /// Bid, its size, ask, its size; bits.
     best: [u64; 4],
     need: Need,
-    /// Until when it could have arrived: when it left, or when it was given up with its connection.
+    /// Until when it could have arrived: when it left, when it was given up with its connection, or when the logger noticed
+    /// that its subscription was hurt.
     until_ns: u64,
 }
 
@@ -332,11 +333,12 @@ fn need(symbol: &str, lines: &mut [Line<'_>], controls: &[&ControlEntry], doubts
             }
             let id = line.message.id.unwrap_or(0);
             let again = carrier.told == Some(line.best) || id != 0 && id <= carrier.last_id;
-            let doubted = doubts
-                .iter()
-                .any(|(hurt, from, to)| hurt == connection && (*from..=*to + slack_ns).contains(&line.message.sent_ns));
+            let doubt = doubts.iter().find(|(hurt, from, to)| {
+                hurt == connection && (*from..=*to + slack_ns).contains(&line.message.sent_ns)
+            });
             if Some(*connection) == oldest && !again {
-                line.need = if doubted { Need::Told } else { Need::Row };
+                line.need = if doubt.is_some() { Need::Told } else { Need::Row };
+                line.until_ns = line.until_ns.max(doubt.map_or(0, |(.., begun_ns)| *begun_ns));
             }
             carrier.told = Some(line.best);
             carrier.last_id = carrier.last_id.max(id);

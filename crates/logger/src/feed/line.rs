@@ -26,6 +26,9 @@ const PROVEN_AFTER: Duration = Duration::from_secs(30);
 const LIFETIME_MARGIN: [f64; 2] = [1.0 / 144.0, 1.0 / 24.0];
 /// A connection on which subscribing anew does not help is not replaced more often than this.
 const BETWEEN_REPLACEMENTS: Duration = Duration::from_secs(60);
+/// How long a connection goes on after another has taken over: what is on its way on it may be older than what the other one
+/// began with.
+const LINGER: Duration = Duration::from_secs(1);
 /// Between attempts while the venue is in maintenance: what Kraken asks for.
 const MAINTENANCE_PAUSE: Duration = Duration::from_secs(5);
 
@@ -71,9 +74,13 @@ struct Run {
     current: Option<Carrier>,
     /// Takes over as soon as it carries all.
     next: Option<Carrier>,
+    /// The one before.
+    old: Option<Carrier>,
     backoff: Backoff,
     /// When to open another connection.
     open_at: Option<Instant>,
+    /// When the one before is to end.
+    end_old_at: Option<Instant>,
     /// When the current one is too old.
     leave_at: Option<Instant>,
     replaced_at: Option<Instant>,
@@ -98,8 +105,10 @@ impl Run {
             started: 0,
             current: None,
             next: None,
+            old: None,
             backoff: Backoff::default(),
             open_at: Some(Instant::now()),
+            end_old_at: None,
             leave_at: None,
             replaced_at: None,
             connected_before: false,
@@ -115,12 +124,14 @@ impl Run {
                     Err(_) => {}
                 },
                 () = sleep_until(run.open_at.unwrap_or_else(Instant::now)), if run.open_at.is_some() => run.open(),
+                () = sleep_until(run.end_old_at.unwrap_or_else(Instant::now)), if run.end_old_at.is_some() => run.end_old(),
                 () = sleep_until(run.leave_at.unwrap_or_else(Instant::now)), if run.leave_at.is_some() => {
                     run.leave_at = None;
                     run.replace(&Leave::Age);
                 }
             }
         }
+        run.end_old();
         for carrier in [run.current, run.next].into_iter().flatten() {
             carrier.stop.cancel();
         }
@@ -215,12 +226,25 @@ impl Run {
         if let Some(old) = self.current.replace(next) {
             info!("another connection has taken over");
             self.line.context.feed_metrics.replaced.inc();
+            self.end_old();
+            (self.old, self.end_old_at) = (Some(old), Some(Instant::now() + LINGER));
+        }
+    }
+
+    fn end_old(&mut self) {
+        self.end_old_at = None;
+        if let Some(old) = self.old.take() {
             old.stop.cancel();
         }
     }
 
     fn done(&mut self, done: &Done) {
         let ended = &done.ended;
+        // Of one that another has taken over from, nobody needs to care.
+        if self.old.take_if(|old| old.number == done.number).is_some() {
+            info!(reason = %ended, "connection ended");
+            return;
+        }
         if let Some(kind) = ended.error_type() {
             self.line.context.metrics.error(kind);
             warn!(reason = %ended, error_type = kind.label(), "connection ended");
@@ -229,7 +253,6 @@ impl Run {
         }
         let was_current = self.current.as_ref().is_some_and(|current| current.number == done.number);
         let was = if was_current { self.current.take() } else { self.next.take_if(|next| next.number == done.number) };
-        // Of one that another had taken over from, nobody needs to care.
         let Some(was) = was else { return };
         if was.settled && was.opened.is_some_and(|opened| opened.elapsed() >= PROVEN_AFTER) {
             self.backoff.reset();

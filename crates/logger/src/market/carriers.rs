@@ -2,7 +2,7 @@
 
 use crate::received::ConnectionId;
 
-/// Connections with what is kept of each, in the order in which they began to carry the stream: the first is the primary.
+/// Connections with what is kept of each, in the order in which they began to carry the stream.
 #[derive(Debug)]
 pub(crate) struct Carriers<T> {
     carriers: Vec<(ConnectionId, T)>,
@@ -19,8 +19,9 @@ impl<T> Carriers<T> {
         self.carriers.is_empty()
     }
 
-    pub(crate) fn primary(&mut self) -> Option<&mut (ConnectionId, T)> {
-        self.carriers.first_mut()
+    /// The one that has carried the stream longest.
+    pub(crate) fn oldest(&self) -> Option<ConnectionId> {
+        self.carriers.first().map(|(id, _)| *id)
     }
 
     pub(crate) fn get(&mut self, connection: ConnectionId) -> Option<&mut T> {
@@ -29,6 +30,10 @@ impl<T> Carriers<T> {
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
         self.carriers.iter().map(|(_, kept)| kept)
+    }
+
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
+        self.carriers.iter_mut().map(|(_, kept)| kept)
     }
 
     /// The connection carries the stream from here on.

@@ -1,4 +1,11 @@
-//! The quotes of a symbol: which connection's count, and the intervals in which none was live.
+//! The quotes of a symbol: which connections' are recorded, and the intervals in which none was live.
+//!
+//! A connection that comes later begins with a state of the market, and what happened before that may still be on its way
+//! on another. So its quotes wait until it is known that nothing lies between: where quotes have update ids, until another
+//! connection has brought what it began with, and from then on whichever is first is recorded; elsewhere until the other one
+//! is lost.
+
+use std::collections::VecDeque;
 
 use column_store::{Covered, Gap, GapState, Proof, Stream};
 
@@ -7,6 +14,11 @@ use crate::{
     metrics::ErrorType,
     received::{ConnectionId, LostWhy, QuoteFact},
 };
+
+/// Quotes of one connection that wait at most; if another one is lost when older ones had to go, an interval tells of them.
+const WAITING: usize = 256;
+/// What the connection that is recorded has brought is let go on the others after this, ns: they may be ahead of it.
+const AHEAD_NS: u64 = 1_000_000_000;
 
 /// The quote stream of one symbol.
 #[derive(Debug, Default)]
@@ -27,18 +39,35 @@ pub(crate) struct Quotes {
 /// What is kept of a connection that carries quotes.
 #[derive(Debug, Default)]
 struct Carrier {
-    /// Its last quote and when it arrived, ns.
-    last: Option<(QuoteFact, u64)>,
+    /// Whether its quotes are recorded.
+    counts: bool,
+    /// The update id of its last quote.
+    last_id: u64,
     numbering: u32,
+    /// Its quotes while they are not recorded, and when they arrived, ns.
+    waiting: VecDeque<(QuoteFact, u64)>,
 }
 
-/// What a quote is to the market.
+impl Carrier {
+    fn wait(&mut self, quote: QuoteFact, receive_ns: u64, proven_ns: u64) {
+        self.waiting.push_back((quote, receive_ns));
+        let is_let_go = |(quote, arrived_ns): &(QuoteFact, u64)| {
+            quote.update_id == 0 && arrived_ns.saturating_add(AHEAD_NS) <= proven_ns
+        };
+        // The one before those that wait is what the market was then.
+        while self.waiting.len() > WAITING || self.waiting.get(1).is_some_and(is_let_go) {
+            self.waiting.pop_front();
+        }
+    }
+}
+
+/// A quote that makes a row.
 #[derive(Debug)]
-pub(crate) enum Verdict {
-    /// Makes a row; whether it is the first one after none was known.
-    Row { first: bool },
-    /// Makes none.
-    None,
+pub(crate) struct Told {
+    pub(crate) quote: QuoteFact,
+    pub(crate) receive_ns: u64,
+    /// The first one after none was known.
+    pub(crate) first: bool,
 }
 
 impl Quotes {
@@ -61,41 +90,60 @@ impl Quotes {
     }
 
     pub(crate) fn live(&mut self, connection: ConnectionId) {
-        self.carriers.add(connection, Carrier { last: None, numbering: self.numbering });
+        self.carriers.add(connection, Carrier { numbering: self.numbering, ..Carrier::default() });
     }
 
-    /// The stream is lost on a connection. Returns the quote of the connection that takes over, if it differs, and when it
-    /// arrived.
+    /// The stream is lost on a connection. If none is left that counts, another one takes over: `told` is what it brought that
+    /// is not recorded yet.
     pub(crate) fn lost(
         &mut self,
         connection: ConnectionId,
         why: LostWhy,
         proven_ns: u64,
         context: &mut Context<'_>,
-    ) -> Option<(QuoteFact, u64)> {
-        let was_primary = self.carriers.primary().is_some_and(|(id, _)| *id == connection);
-        self.carriers.remove(connection)?;
-        if self.proven_ns > 0 && (was_primary || self.is_numbered()) {
+        told: &mut Vec<Told>,
+    ) {
+        let Some(lost) = self.carriers.remove(connection) else { return };
+        if lost.counts && self.proven_ns > 0 {
             self.prove(proven_ns.min(context.now_ns));
         }
-        let Some((_, primary)) = self.carriers.primary() else {
-            self.cut(why.reason(), context);
-            return None;
+        let counting = self.carriers.iter().filter(|carrier| carrier.counts);
+        if let Some(numbering) = counting.map(|carrier| carrier.numbering).max() {
+            // Those that are left may all number as before.
+            self.numbering = numbering;
+            return;
+        }
+        let Some(next) = self.carriers.iter_mut().find(|carrier| !carrier.waiting.is_empty()) else {
+            return self.cut(why.reason(), context);
         };
-        let kept = primary.last;
-        // Those that are left may all number as before.
-        self.numbering = self.carriers.iter().map(|carrier| carrier.numbering).max().unwrap_or(self.numbering);
-        let (quote, arrived_ns) = kept.filter(|_| was_primary)?;
-        let current = self.current?;
-        if self.is_numbered() {
+        next.counts = true;
+        let (waiting, numbering) = (std::mem::take(&mut next.waiting), next.numbering);
+        let from = if numbering == self.numbering { self.goes_on(&waiting) } else { None };
+        self.numbering = numbering;
+        if from.is_none() {
+            self.cut(why.reason(), context);
+        }
+        for (quote, receive_ns) in waiting.into_iter().skip(from.unwrap_or(0)) {
+            self.record(quote, receive_ns, context, told);
+        }
+        self.admit(context, told);
+    }
+
+    /// From which of these on they go on after what is recorded; none if something may lie between.
+    fn goes_on(&self, waiting: &VecDeque<(QuoteFact, u64)>) -> Option<usize> {
+        let current = self.current.as_ref()?;
+        let (first, first_ns) = waiting.front()?;
+        if first.update_id != 0 {
+            let is_between = first.update_id > current.update_id;
+            return (!is_between).then(|| waiting.partition_point(|(quote, _)| quote.update_id <= current.update_id));
+        }
+        if *first_ns > self.proven_ns {
             return None;
         }
-        // What the new primary brought meanwhile, but for this last quote, was not recorded.
-        self.cover(context);
-        self.prove(arrived_ns);
-        self.told_ns = Some(self.proven_ns);
-        self.current = Some(quote);
-        (!same(&quote, &current)).then_some((quote, arrived_ns))
+        let before = waiting.partition_point(|(_, arrived_ns)| *arrived_ns <= self.proven_ns);
+        let is_current = |at: &usize| waiting.get(*at).is_some_and(|(quote, _)| same(quote, current));
+        // Without one like it the last one before tells what the market was then.
+        Some((0..before).rev().find(is_current).map_or(before.saturating_sub(1), |at| at + 1))
     }
 
     /// Quotes are not known any more: an interval begins, if there was a quote before.
@@ -120,28 +168,18 @@ impl Quotes {
     }
 
     pub(crate) fn alive(&mut self, connection: ConnectionId, receive_ns: u64) {
-        if self.counts(connection) && self.current.is_some() {
+        if self.current.is_some() && self.carriers.get(connection).is_some_and(|carrier| carrier.counts) {
             self.prove(receive_ns);
         }
-    }
-
-    /// Whether quotes have update ids, by which those of several connections are one stream.
-    fn is_numbered(&self) -> bool {
-        self.current.is_some_and(|current| current.update_id != 0)
-    }
-
-    /// Whether what the connection brings is recorded, so that it proves something.
-    fn counts(&mut self, connection: ConnectionId) -> bool {
-        let is_primary = self.carriers.primary().is_some_and(|(id, _)| *id == connection);
-        is_primary || self.is_numbered() && self.carriers.get(connection).is_some()
     }
 
     /// The venue numbers quotes anew on this connection.
     pub(crate) fn renumbered(&mut self, connection: ConnectionId) {
         if let Some(carrier) = self.carriers.get(connection) {
             carrier.numbering += 1;
-            carrier.last = None;
-            if carrier.numbering > self.numbering {
+            carrier.last_id = 0;
+            carrier.waiting.clear();
+            if carrier.counts && carrier.numbering > self.numbering {
                 self.numbering = carrier.numbering;
                 if let Some(current) = &mut self.current {
                     current.update_id = 0;
@@ -150,37 +188,68 @@ impl Quotes {
         }
     }
 
-    /// Takes a quote in. Those with update ids count whichever connection is first; those without, from the primary only.
+    /// Takes a quote in; `told` is what makes rows now.
     pub(crate) fn observe(
         &mut self,
         connection: ConnectionId,
         quote: &QuoteFact,
         receive_ns: u64,
         context: &mut Context<'_>,
-    ) -> Verdict {
-        let numbering = self.numbering;
-        let is_primary = self.carriers.primary().is_some_and(|(id, _)| *id == connection);
+        told: &mut Vec<Told>,
+    ) {
+        let none_counts = !self.carriers.iter().any(|carrier| carrier.counts);
+        let is_oldest = self.carriers.oldest() == Some(connection);
         // The last quotes of a connection that does not carry the stream any more prove nothing.
-        let Some(carrier) = self.carriers.get(connection) else { return Verdict::None };
-        let of_now = carrier.numbering == numbering;
-        if quote.update_id != 0 && carrier.last.is_some_and(|(last, _)| quote.update_id <= last.update_id) {
-            context.venue.error(ErrorType::StaleQuote);
-            return Verdict::None;
+        let Some(carrier) = self.carriers.get(connection) else { return };
+        let id = quote.update_id;
+        if id != 0 {
+            if id <= carrier.last_id {
+                return context.venue.error(ErrorType::StaleQuote);
+            }
+            carrier.last_id = id;
         }
-        carrier.last = Some((*quote, receive_ns));
-        let counts = match self.current {
-            Some(current) if quote.update_id != 0 => of_now && quote.update_id > current.update_id,
-            _ => is_primary || quote.update_id != 0 && of_now,
-        };
-        if self.current.is_some() && self.counts(connection) {
-            self.prove(receive_ns);
+        if none_counts && (id != 0 || is_oldest) {
+            carrier.counts = true;
+            self.numbering = carrier.numbering;
         }
+        if !carrier.counts {
+            carrier.wait(*quote, receive_ns, self.proven_ns);
+        } else if id == 0 || carrier.numbering == self.numbering {
+            if self.current.is_some() {
+                self.prove(receive_ns);
+            }
+            if id == 0 || self.current.is_none_or(|current| id > current.update_id) {
+                self.record(*quote, receive_ns, context, told);
+            }
+        }
+        self.admit(context, told);
+    }
+
+    /// Lets those count that begin with what is recorded.
+    fn admit(&mut self, context: &mut Context<'_>, told: &mut Vec<Told>) {
+        let numbering = self.numbering;
+        while let Some(current_id) = self.current.map(|current| current.update_id).filter(|id| *id != 0) {
+            let goes_on = |carrier: &&mut Carrier| {
+                let first = carrier.waiting.front().filter(|_| carrier.numbering == numbering);
+                first.is_some_and(|(first, _)| first.update_id <= current_id)
+            };
+            let Some(carrier) = self.carriers.iter_mut().find(goes_on) else { return };
+            carrier.counts = true;
+            for (quote, receive_ns) in std::mem::take(&mut carrier.waiting) {
+                if self.current.is_none_or(|current| quote.update_id > current.update_id) {
+                    self.record(quote, receive_ns, context, told);
+                }
+            }
+        }
+    }
+
+    /// A quote is what the market is now. Rows start when both sides are known.
+    fn record(&mut self, quote: QuoteFact, receive_ns: u64, context: &mut Context<'_>, told: &mut Vec<Told>) {
         let first = self.current.is_none();
-        // Rows start when both sides are known.
-        if !counts || first && (quote.bid.is_nan() || quote.ask.is_nan()) {
-            return Verdict::None;
+        if first && (quote.bid.is_nan() || quote.ask.is_nan()) {
+            return;
         }
-        self.current = Some(*quote);
+        self.current = Some(quote);
         self.prove(receive_ns);
         if first {
             self.told_ns = Some(receive_ns);
@@ -189,7 +258,7 @@ impl Quotes {
                 context.out.push(Effect::Gap(interval.with_state(GapState::Lost)));
             }
         }
-        Verdict::Row { first }
+        told.push(Told { quote, receive_ns, first });
     }
 
     fn prove(&mut self, ns: u64) {

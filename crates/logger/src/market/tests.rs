@@ -33,7 +33,10 @@ struct Bench {
 /// The rows that a fact made, and what else it asked for.
 #[derive(Debug, Default)]
 struct Rows {
+    /// The last one.
     md: Option<MdRow>,
+    /// Update ids and best bids of all.
+    quotes: Vec<(u64, f64)>,
     trade: Option<TradeRow>,
     gaps: Vec<Gap>,
 }
@@ -83,7 +86,10 @@ impl Bench {
         let mut rows = Rows::default();
         for effect in out {
             match effect {
-                Effect::Md(row) => rows.md = Some(row),
+                Effect::Md(row) => {
+                    rows.quotes.push((row.event_id, row.best_bid));
+                    rows.md = Some(row);
+                }
                 Effect::Trade(row, _) => rows.trade = Some(row),
                 Effect::Gap(gap) => rows.gaps.push(gap),
                 Effect::Cover(..) | Effect::Ask(_) | Effect::Suspect(_) => {}
@@ -365,6 +371,79 @@ fn update_ids_make_one_stream_of_several_connections() {
     bench.fact(A, Fact::Renumbered);
     assert!(bench.fact(A, Fact::Quote(quote(2, 96.5, 101.0))).md.is_none());
     assert!(bench.fact(A, Fact::Quote(quote(3, 96.0, 101.0))).md.is_some());
+}
+
+/// A connection that takes over begins with a state of the market: what led to it may still be on its way on the other one.
+#[test]
+fn a_connection_that_is_ahead_waits_for_the_others() {
+    let mut bench = Bench::new(IdRule::Contiguous, &[]);
+    bench.fact(A, Fact::Quote(quote(5, 99.0, 101.0)));
+    bench.fact(B, Fact::Live(Stream::Quotes));
+    assert!(bench.fact(B, Fact::Quote(quote(8, 95.0, 101.0))).md.is_none());
+    assert!(bench.fact(B, Fact::Quote(quote(9, 94.0, 101.0))).md.is_none());
+    assert_eq!(bench.fact(A, Fact::Quote(quote(6, 98.0, 101.0))).quotes, [(6, 98.0)]);
+    assert_eq!(bench.fact(A, Fact::Quote(quote(7, 97.0, 101.0))).quotes, [(7, 97.0)]);
+    assert_eq!(bench.fact(A, Fact::Quote(quote(8, 95.0, 101.0))).quotes, [(8, 95.0), (9, 94.0)]);
+    assert_eq!(bench.fact(B, Fact::Quote(quote(10, 93.0, 101.0))).quotes, [(10, 93.0)], "whoever is first");
+    assert!(bench.fact(A, Fact::Quote(quote(9, 94.0, 101.0))).md.is_none());
+    let rows = bench.lost(A, Stream::Quotes);
+    assert!(rows.gaps.is_empty() && rows.md.is_none());
+}
+
+#[test]
+fn a_connection_that_was_never_caught_up_with_begins_after_an_interval() {
+    let mut bench = Bench::new(IdRule::Contiguous, &[]);
+    bench.fact(A, Fact::Quote(quote(5, 99.0, 101.0)));
+    bench.fact(B, Fact::Live(Stream::Quotes));
+    bench.now_ns += 2 * S;
+    bench.fact(B, Fact::Quote(quote(8, 95.0, 101.0)));
+    bench.fact(B, Fact::Quote(quote(9, 94.0, 101.0)));
+    // A was dead from its first quote on.
+    let lost = Fact::Lost { stream: Stream::Quotes, why: LostWhy::Dead, proven_ns: NOW };
+    let rows = bench.fact(A, lost);
+    assert_eq!(rows.quotes, [(8, 95.0), (9, 94.0)]);
+    let gaps: Vec<_> = rows.gaps.iter().map(|gap| (gap.state, gap.from_ns, gap.to_ns)).collect();
+    assert_eq!(gaps, [(GapState::Open, NOW, NOW), (GapState::Lost, NOW, NOW + 2 * S)]);
+}
+
+#[test]
+fn without_update_ids_what_came_after_the_last_sign_of_the_lost_connection_is_not_lost() {
+    let mut bench = Bench::new(IdRule::Contiguous, &[]);
+    bench.fact(B, Fact::Live(Stream::Quotes));
+    for bid in [99.0, 98.0] {
+        bench.fact(A, Fact::Quote(quote(0, bid, 101.0)));
+        bench.fact(B, Fact::Quote(quote(0, bid, 101.0)));
+    }
+    for bid in [97.0, 98.0, 96.0] {
+        bench.now_ns += S;
+        assert!(bench.fact(B, Fact::Quote(quote(0, bid, 101.0))).md.is_none());
+    }
+    let lost = |proven_ns| Fact::Lost { stream: Stream::Quotes, why: LostWhy::Dead, proven_ns };
+    let rows = bench.fact(A, lost(NOW));
+    assert_eq!(rows.quotes, [(0, 97.0), (0, 98.0), (0, 96.0)]);
+    assert!(rows.gaps.is_empty());
+    // A connection that began after the last sign of the other one leaves an interval.
+    bench.now_ns += S;
+    bench.fact(A, Fact::Live(Stream::Quotes));
+    bench.fact(A, Fact::Quote(quote(0, 95.0, 101.0)));
+    let rows = bench.fact(B, lost(NOW + 3 * S));
+    assert_eq!((rows.quotes, rows.gaps.len()), (vec![(0, 95.0)], 2));
+    assert_eq!((rows.gaps[1].from_ns, rows.gaps[1].to_ns), (NOW + 3 * S, NOW + 4 * S));
+}
+
+/// What waits is bounded; if some of it had to go, that is on record.
+#[test]
+fn a_connection_that_waits_too_long_leaves_an_interval() {
+    let mut bench = Bench::new(IdRule::Contiguous, &[]);
+    bench.fact(A, Fact::Quote(quote(0, 99.0, 101.0)));
+    bench.fact(B, Fact::Live(Stream::Quotes));
+    for at in 0..300 {
+        bench.fact(B, Fact::Quote(quote(0, f64::from(at), 1_000.0)));
+        bench.now_ns += S;
+    }
+    let rows = bench.fact(A, Fact::Lost { stream: Stream::Quotes, why: LostWhy::Dead, proven_ns: NOW });
+    assert_eq!(rows.quotes.len(), 256);
+    assert_eq!((rows.gaps[1].from_ns, rows.gaps[1].to_ns), (NOW, NOW + 44 * S));
 }
 
 #[test]
