@@ -1,5 +1,7 @@
 //! Who may see an endpoint and how it is encrypted: what is written down, in force, and followed when it changes.
 
+mod demands;
+
 use crate::args::SecuritySource;
 use crate::auth::GuardMetrics;
 use crate::guard::{Guard, Policy};
@@ -7,8 +9,10 @@ use crate::registry::{RegisterError, Registry};
 use crate::reload::{PrepareError, RELOAD_INTERVAL, ReloadError, ReloadHandle, ReloadMetrics, Reloader};
 use crate::tls::{ServerTls, server_config};
 use crate::web_config::{WebConfig, WebConfigError};
+use arc_swap::ArcSwapOption;
+use demands::Demands;
 use std::fmt;
-use std::sync::OnceLock;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -17,7 +21,8 @@ use tokio_util::sync::CancellationToken;
 /// [`EndpointBuilder::security`](crate::EndpointBuilder::security).
 ///
 /// The files are read again when they change, and at once on SIGHUP. A changed set that has a mistake is logged and
-/// counted, and the last good one stays in force. Whether there is TLS at all is decided at the start.
+/// counted, and the last good one stays in force; a set that asks less of clients counts as one. Whether there is TLS at
+/// all is decided at the start.
 pub struct Security {
     active: Option<Active>,
     every: Duration,
@@ -27,12 +32,14 @@ struct Active {
     tls: Option<ServerTls>,
     guard: Guard,
     reloader: Reloader<Prepared>,
+    demands: Arc<ArcSwapOption<Demands>>,
 }
 
 /// What changes at once.
 struct Prepared {
     policy: Policy,
     tls: Option<rustls::ServerConfig>,
+    demands: Demands,
 }
 
 /// Why the security of an endpoint cannot be established. A program should not go on without it.
@@ -50,18 +57,11 @@ pub enum SecurityError {
     Register(#[from] RegisterError),
 }
 
-/// A file that says TLS where there was none at the start, or the reverse: sockets that are open cannot follow.
-#[derive(Debug, thiserror::Error)]
-#[error("tls_server_config was {}; that takes a restart", if *.added { "added" } else { "removed" })]
-struct TlsSwitched {
-    added: bool,
-}
-
 impl Prepared {
     fn of(config: &WebConfig) -> Result<Self, PrepareError> {
         let policy = Policy::load(config)?;
         let tls = config.tls.as_ref().map(|tls| server_config(tls, config.http2)).transpose()?;
-        Ok(Self { policy, tls })
+        Ok(Self { policy, tls, demands: Demands::of(config) })
     }
 }
 
@@ -101,24 +101,23 @@ impl Security {
         if source.is_open() {
             return Ok(Self { active: None, every });
         }
-        // What was there at the start decides what may be there later.
-        let (has_tls, asks) = (OnceLock::new(), OnceLock::new());
+        // Of the configuration in force; none yet.
+        let demands = Arc::new(ArcSwapOption::<Demands>::empty());
+        let in_force = Arc::clone(&demands);
         let prepare = move |config: &WebConfig| {
             let prepared = Prepared::of(config)?;
-            let (had, has) = (*has_tls.get_or_init(|| prepared.tls.is_some()), prepared.tls.is_some());
-            if had != has {
-                return Err(TlsSwitched { added: has }.into());
-            }
-            // A file that is cut short, by a full disk or half-way through writing, must not open the endpoint to all.
-            if *asks.get_or_init(|| config.asks_for_credentials()) && !config.asks_for_credentials() {
-                return Err("all users and tokens were removed; that takes a restart".into());
+            if let Some(demands) = &*in_force.load() {
+                demands.check_tls(&prepared.demands)?;
+                demands.check_kept(&prepared.demands)?;
             }
             Ok(prepared)
         };
         let reload_metrics = ReloadMetrics::register_as(registry, prefix)?;
         let (prepared, reloader) = Reloader::start(source, reload_metrics, prepare).await?;
         let guard = Guard::new(prepared.policy, GuardMetrics::register_as(registry, prefix)?)?;
-        Ok(Self { active: Some(Active { tls: prepared.tls.map(ServerTls::new), guard, reloader }), every })
+        demands.store(Some(Arc::new(prepared.demands)));
+        let tls = prepared.tls.map(ServerTls::new);
+        Ok(Self { active: Some(Active { tls, guard, reloader, demands }), every })
     }
 
     /// Looks at the files this often instead of every [`RELOAD_INTERVAL`].
@@ -145,11 +144,12 @@ impl Security {
 
     /// Follows the files until `shutdown` is cancelled; an [`Endpoint`](crate::Endpoint) does that itself.
     pub async fn follow(self, shutdown: CancellationToken) {
-        let Some(Active { tls, guard, reloader }) = self.active else {
+        let Some(Active { tls, guard, reloader, demands }) = self.active else {
             return reload_on_hangup(None, shutdown).await;
         };
         let handle = reloader.handle();
         let apply = move |prepared: Prepared| {
+            demands.store(Some(Arc::new(prepared.demands)));
             guard.apply(prepared.policy);
             if let (Some(tls), Some(config)) = (&tls, prepared.tls) {
                 tls.replace(config);

@@ -5,6 +5,7 @@ use crate::client::{DEADLINE, eventually};
 use crate::fixture::Fixture;
 use crate::running::{EVERY, Running, bcrypt};
 use crate::scraper::Target;
+use rcgen::SanType;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -129,6 +130,60 @@ async fn credentials_are_not_removed_by_a_change() {
         refused_and_in_force(&running, &fixture, cut).await;
         fixture.write("web-config.yml", &users);
         eventually(1.0, || running.reloads()[0]).await;
+    }
+}
+
+/// Those that a change has added count like those of the start.
+#[tokio::test]
+async fn credentials_that_came_by_a_change_are_not_removed_by_another() {
+    let fixture = Fixture::new();
+    let running = fixture.start("rate_limit: { interval: 1s, burst: 100 }\n").await.unwrap();
+    assert_eq!(running.status("/metrics", &[]).await, 200);
+    fixture.write("web-config.yml", &format!("basic_auth_users:\n  alice: {}\n", bcrypt("secret", 4)));
+    eventually([1.0, 1.0, 0.0], || running.reloads()).await;
+    refused_and_in_force(&running, &fixture, "").await;
+}
+
+#[tokio::test]
+async fn health_is_not_opened_by_a_change() {
+    let fixture = Fixture::new();
+    let users = format!("basic_auth_users:\n  alice: {}\n", bcrypt("secret", 4));
+    let running = fixture.start(&format!("{users}authenticate_health: true\n")).await.unwrap();
+    refused_and_in_force(&running, &fixture, &users).await;
+    assert_eq!(running.status("/health", &[]).await, 401);
+}
+
+/// The file is cut after a line: what is left is valid, and asks less of clients.
+#[tokio::test]
+async fn client_certificates_are_not_asked_for_less_by_a_change() {
+    let fixture = Fixture::new();
+    let named = |name: &str| fixture.authority.identity(&[SanType::DnsName(name.try_into().unwrap())]);
+    let [good, other] = ["prometheus.internal", "grafana.internal"].map(|name| fixture.client(name, &named(name)));
+    let lets_in = async |running: &Running, identity: &[String]| {
+        let arguments: Vec<&str> = identity.iter().map(String::as_str).collect();
+        running.curl("/metrics", &arguments).await.is_ok_and(|answer| answer.status == 200)
+    };
+    let auth = |name: &str| format!("{TLS}  client_auth_type: {name}\n");
+    let (plain, any) = (TLS.to_owned(), auth("RequireAnyClientCert"));
+    let verified = format!("{}  client_ca_file: ca.pem\n", auth("RequireAndVerifyClientCert"));
+    let if_given = format!("{}  client_ca_file: ca.pem\n", auth("VerifyClientCertIfGiven"));
+    let listed = format!("{verified}  client_allowed_sans: [prometheus.internal]\n");
+    for (first, next, shut_out) in [
+        (&verified, &plain, Vec::new()),
+        (&verified, &any, fixture.stranger().to_vec()),
+        (&verified, &if_given, Vec::new()),
+        (&if_given, &any, fixture.stranger().to_vec()),
+        (&any, &plain, Vec::new()),
+        (&listed, &verified, other.to_vec()),
+    ] {
+        let running = fixture.start(first).await.unwrap();
+        fixture.write("web-config.yml", next);
+        eventually([0.0, 0.0, 1.0], || running.reloads()).await;
+        assert!(!lets_in(&running, &shut_out).await, "{first} and then {next}");
+        assert!(lets_in(&running, &good).await, "{first} and then {next}");
+        fixture.write("web-config.yml", &listed);
+        eventually([1.0, 1.0, 1.0], || running.reloads()).await;
+        assert!(!lets_in(&running, &other).await, "more may be asked");
     }
 }
 
