@@ -2,9 +2,9 @@
 //! against those who have the right ones.
 //!
 //! - A right password is *pinned* once it has been hashed: from then on it costs one HMAC, whatever its peer has done and
-//!   whatever waits. The pin ends when the user's hash changes.
+//!   whatever waits. The pin ends when the user's hash changes; of a password that stands in a file, at any reload.
 //! - Hashes are computed one at a time, off the async workers, and wrong ones take a [share](queue::WRONG_SHARE) of one
-//!   core at most.
+//!   core at most. A password that stands in a file is compared without a hash, and charged as if there were one.
 //! - A peer that fails again and again waits longer and longer until a password it never showed before is looked at. One
 //!   that it did show before, and which was not looked at then, may [queue](queue::Queue): a scraper behind the address
 //!   of a flood is refused once, and comes in by its next attempts.
@@ -21,7 +21,6 @@ mod queue;
 mod verdicts;
 
 pub(crate) use credentials::Credentials;
-use credentials::User;
 use generations::Generations;
 use hashing::Hashing;
 use http::HeaderMap;
@@ -115,10 +114,8 @@ impl Authenticator {
     }
 
     fn basic(self: &Arc<Self>, credentials: &Credentials, peer: Peer, user: String, password: Vec<u8>) -> Decision {
-        let (hashed, is_known_user) = match credentials.user(&user) {
-            Some(User::Plain(plain)) if credentials.is_plain(plain, &password) => return Decision::Pass,
-            Some(User::Plain(_)) => return self.wrong(peer),
-            Some(User::Hashed(hashed)) => (hashed.clone(), true),
+        let (expected, is_known_user) = match credentials.user(&user) {
+            Some(expected) => (expected.clone(), true),
             // Compared like one that exists, so that the time does not tell which names do.
             None => match credentials.fake(&user) {
                 Some(fake) => (fake, false),
@@ -128,7 +125,7 @@ impl Authenticator {
         let presented = {
             let mut verdicts = lock(&self.verdicts);
             let presented = verdicts.key().digest(&[user.as_bytes(), &password]);
-            match verdicts.known(&user, &hashed.print, &presented) {
+            match verdicts.known(&user, &expected.print, &presented) {
                 Some(true) => return Decision::Pass,
                 Some(false) => {
                     drop(verdicts);
@@ -145,7 +142,7 @@ impl Authenticator {
             return self.refuse_late(Refusal { reason: Reason::Throttled, retry_after: Some(wait) });
         }
         let (answer, outcome) = oneshot::channel();
-        self.enqueue(Job { peer, user, password, presented, hashed, is_known_user, returned, answer });
+        self.enqueue(Job { peer, user, password, presented, expected, is_known_user, returned, answer });
         let this = Arc::clone(self);
         Decision::Wait(Box::pin(async move {
             let (reason, retry_after) = match timeout(QUEUE_DEADLINE, outcome).await {

@@ -10,25 +10,39 @@ use std::sync::Arc;
 /// Users and tokens, ready to compare with; `Debug` shows no secrets.
 pub(crate) struct Credentials {
     key: Keyed,
-    users: BTreeMap<String, User>,
+    users: BTreeMap<String, Expected>,
     tokens: Vec<Digest>,
 }
 
-/// What a presented password is compared with.
-pub(super) enum User {
-    /// A hash that takes long on purpose.
-    Hashed(HashedUser),
-    /// The password itself is at hand, as a digest.
-    Plain(Digest),
-}
-
+/// What the password of a user is compared with.
 #[derive(Clone)]
-pub(super) struct HashedUser {
-    pub(super) hash: Arc<PasswordHash>,
-    /// Of the hash, so that a verdict ends with it.
+pub(super) struct Expected {
+    pub(super) check: Check,
+    /// Of what it is compared with, so that a verdict ends with that.
     pub(super) print: Digest,
     /// What an unknown user is compared with: as slow, and never right.
-    fake: Arc<PasswordHash>,
+    fake: Check,
+}
+
+/// How a presented password is compared.
+#[derive(Clone)]
+pub(super) enum Check {
+    /// With a hash that takes long on purpose.
+    Hash(Arc<PasswordHash>),
+    /// With the password itself, which was at hand when this was made.
+    Plain(Arc<Plain>),
+}
+
+/// The digest of a password.
+pub(super) struct Plain {
+    key: Keyed,
+    digest: Digest,
+}
+
+impl Plain {
+    pub(super) fn verify(&self, password: &[u8]) -> bool {
+        equal(&self.digest, &self.key.digest(&[password]))
+    }
 }
 
 impl fmt::Debug for Credentials {
@@ -56,12 +70,14 @@ impl Credentials {
             let mut print = [0; 32];
             let sha = digest::digest(&digest::SHA256, text.expose().as_bytes());
             print.iter_mut().zip(sha.as_ref()).for_each(|(to, from)| *to = *from);
-            let fake = Arc::new(hash.fake(random_bytes()?));
-            users.insert(name.clone(), User::Hashed(HashedUser { hash: Arc::new(hash), print, fake }));
+            let fake = Check::Hash(Arc::new(hash.fake(random_bytes()?)));
+            users.insert(name.clone(), Expected { check: Check::Hash(Arc::new(hash)), print, fake });
         }
         if let Some((name, path)) = &config.password_file {
             let password = web_config::password(path)?;
-            users.insert(name.clone(), User::Plain(key.digest(&[password.expose().as_bytes()])));
+            let print = key.digest(&[password.expose().as_bytes()]);
+            let plain = |digest| Check::Plain(Arc::new(Plain { key: key.clone(), digest }));
+            users.insert(name.clone(), Expected { check: plain(print), print, fake: plain(random_bytes()?) });
         }
         let tokens = config.bearer_tokens_file.as_deref().map(web_config::bearer_tokens).transpose()?;
         let tokens = tokens.iter().flatten().map(|token| key.digest(&[token.expose().as_bytes()])).collect();
@@ -74,29 +90,18 @@ impl Credentials {
         self.tokens.iter().fold(false, |found, token| equal(token, &presented) | found)
     }
 
-    pub(super) fn user(&self, name: &str) -> Option<&User> {
+    pub(super) fn user(&self, name: &str) -> Option<&Expected> {
         self.users.get(name)
     }
 
-    /// Whether `password` is the one behind a plain digest.
-    pub(super) fn is_plain(&self, plain: &Digest, password: &[u8]) -> bool {
-        equal(plain, &self.key.digest(&[password]))
-    }
-
     /// Something to compare the password of an unknown user with: as slow as for one of the users, always the same one
-    /// for the same name, as if it were theirs. Nothing if no user's password is hashed.
-    pub(super) fn fake(&self, name: &str) -> Option<HashedUser> {
-        let hashed = || {
-            self.users.values().filter_map(|user| match user {
-                User::Hashed(hashed) => Some(hashed),
-                User::Plain(_) => None,
-            })
-        };
-        let count = hashed().count().max(1) as u64;
+    /// for the same name, as if it were theirs. Nothing if there are no users.
+    pub(super) fn fake(&self, name: &str) -> Option<Expected> {
+        let count = self.users.len().max(1) as u64;
         let chosen = usize::try_from(short(&self.key.digest(&[name.as_bytes()])) % count).unwrap_or(0);
-        let user = hashed().nth(chosen)?;
+        let user = self.users.values().nth(chosen)?;
         // Its own print, so that no verdict about it is one about the user it is modelled on.
-        Some(HashedUser { hash: Arc::clone(&user.fake), print: [0; 32], fake: Arc::clone(&user.fake) })
+        Some(Expected { check: user.fake.clone(), print: [0; 32], fake: user.fake.clone() })
     }
 
     pub(crate) fn has_users(&self) -> bool {

@@ -1,7 +1,8 @@
-//! The one worker that hashes passwords.
+//! The one worker that hashes passwords, or compares them where that takes no hash.
 
+use super::credentials::{Check, Expected};
 use super::metrics::Verdict;
-use super::queue::{Budget, Job, Outcome, Queue};
+use super::queue::{Budget, Job, Outcome, Queue, WRONG_PLAIN};
 use super::{Authenticator, lock};
 use rustix::time::{ClockId, clock_gettime};
 use std::sync::{Arc, Mutex};
@@ -58,7 +59,7 @@ impl Authenticator {
     }
 
     async fn judge(&self, job: Job) {
-        let known = lock(&self.verdicts).known(&job.user, &job.hashed.print, &job.presented);
+        let known = lock(&self.verdicts).known(&job.user, &job.expected.print, &job.presented);
         if let Some(is_right) = known {
             // The same password waited twice.
             let _ = job.answer.send(if is_right { Outcome::Right } else { Outcome::Wrong });
@@ -69,26 +70,15 @@ impl Authenticator {
             let _ = job.answer.send(Outcome::Throttled(wait));
             return;
         }
-        let (hash, password) = (Arc::clone(&job.hashed.hash), job.password);
-        let hashed = tokio::task::spawn_blocking(move || {
-            let start = processor_time();
-            (hash.verify(&password), processor_time().saturating_sub(start))
-        });
-        // It panics only if the hashing library does; whoever waits is told that there was no place.
-        let Ok((is_right, spent)) = hashed.await else { return };
-        let is_right = is_right && job.is_known_user;
-        self.metrics.hash_seconds.add(spent.as_secs_f64());
-        self.metrics.hashed(match (is_right, job.is_known_user) {
-            (true, _) => Verdict::Right,
-            (false, true) => Verdict::Wrong,
-            (false, false) => Verdict::UnknownUser,
-        });
+        let compared = self.compare(&job.expected, job.password, job.is_known_user).await;
+        // Whoever waits is told that there was no place.
+        let Some((is_right, spent)) = compared else { return };
         {
             let mut verdicts = lock(&self.verdicts);
             if is_right {
-                verdicts.pin(&job.user, job.hashed.print, job.presented);
+                verdicts.pin(&job.user, job.expected.print, job.presented);
             } else {
-                self.metrics.forgot(verdicts.reject(&job.hashed.print, &job.presented));
+                self.metrics.forgot(verdicts.reject(&job.expected.print, &job.presented));
             }
             self.count(&verdicts);
         }
@@ -99,6 +89,28 @@ impl Authenticator {
             self.failed(job.peer);
         }
         let _ = job.answer.send(if is_right { Outcome::Right } else { Outcome::Wrong });
+    }
+
+    /// Whether the password is right, and what is charged if it is not. Nothing if hashing panics, which only its library
+    /// does.
+    async fn compare(&self, expected: &Expected, password: Vec<u8>, is_known_user: bool) -> Option<(bool, Duration)> {
+        let hash = match &expected.check {
+            Check::Plain(plain) => return Some((plain.verify(&password) && is_known_user, WRONG_PLAIN)),
+            Check::Hash(hash) => Arc::clone(hash),
+        };
+        let hashed = tokio::task::spawn_blocking(move || {
+            let start = processor_time();
+            (hash.verify(&password), processor_time().saturating_sub(start))
+        });
+        let (is_right, spent) = hashed.await.ok()?;
+        let is_right = is_right && is_known_user;
+        self.metrics.hash_seconds.add(spent.as_secs_f64());
+        self.metrics.hashed(match (is_right, is_known_user) {
+            (true, _) => Verdict::Right,
+            (false, true) => Verdict::Wrong,
+            (false, false) => Verdict::UnknownUser,
+        });
+        Some((is_right, spent))
     }
 
     fn charge(&self, spent: Duration) {

@@ -1,6 +1,6 @@
 //! Passwords that wait to be hashed, and which of them is next.
 
-use super::credentials::HashedUser;
+use super::credentials::Expected;
 use super::keyed::{Digest, random_below};
 use super::peers::Peer;
 use std::collections::HashMap;
@@ -26,7 +26,7 @@ pub(super) struct Job {
     pub(super) user: String,
     pub(super) password: Vec<u8>,
     pub(super) presented: Digest,
-    pub(super) hashed: HashedUser,
+    pub(super) expected: Expected,
     pub(super) is_known_user: bool,
     /// When it was refused for the first time, as a running number, if it was.
     pub(super) returned: Option<u64>,
@@ -116,6 +116,10 @@ pub(super) const WRONG_SHARE: f64 = 0.15;
 /// Seconds that may be spent at once.
 pub(super) const WRONG_BURST: f64 = 1.0;
 
+/// What a wrong password is charged that was compared with one at hand, which costs next to nothing: as much as with a
+/// hash of bcrypt's usual cost, so that it is guessed no faster than one that is hashed.
+pub(super) const WRONG_PLAIN: Duration = Duration::from_millis(60);
+
 /// The time left for hashing wrong passwords. Right ones are not charged.
 pub(super) struct Budget {
     seconds: f64,
@@ -145,30 +149,30 @@ mod tests {
     use crate::auth::credentials::Credentials;
     use crate::web_config::{Secret, WebConfig};
 
-    fn hashed() -> HashedUser {
+    fn expected() -> Expected {
         let hash = Secret::new("$2a$04$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW");
         let config = WebConfig { basic_auth_users: [("a".to_owned(), hash)].into(), ..WebConfig::default() };
         Credentials::load(&config).unwrap().unwrap().fake("x").unwrap()
     }
 
-    fn job(hashed: &HashedUser, peer: u32, user: &str, returned: Option<u64>) -> (Job, oneshot::Receiver<Outcome>) {
+    fn job(expected: &Expected, peer: u32, user: &str, returned: Option<u64>) -> (Job, oneshot::Receiver<Outcome>) {
         let (answer, outcome) = oneshot::channel();
         let peer = Peer::Ip(std::net::IpAddr::V4(peer.into()));
-        let (user, hashed) = (user.to_owned(), hashed.clone());
+        let (user, expected) = (user.to_owned(), expected.clone());
         let password = Vec::new();
-        (Job { peer, user, password, presented: [0; 32], hashed, is_known_user: true, returned, answer }, outcome)
+        (Job { peer, user, password, presented: [0; 32], expected, is_known_user: true, returned, answer }, outcome)
     }
 
     #[test]
     fn a_flood_keeps_neither_another_peer_nor_a_returned_password_out() {
-        let (hashed, mut queue, mut outcomes) = (hashed(), Queue::default(), Vec::new());
+        let (expected, mut queue, mut outcomes) = (expected(), Queue::default(), Vec::new());
         for (peer, user, returned) in [(1, "returned", Some(7)), (2, "other", None)] {
-            let (job, outcome) = job(&hashed, peer, user, returned);
+            let (job, outcome) = job(&expected, peer, user, returned);
             queue.push(job);
             outcomes.push(outcome);
         }
         for _ in 0..10_000 {
-            let (job, outcome) = job(&hashed, 1, "flood", None);
+            let (job, outcome) = job(&expected, 1, "flood", None);
             queue.push(job);
             outcomes.push(outcome);
             assert!(queue.len() <= WAITING_MAX);
@@ -182,12 +186,12 @@ mod tests {
 
     #[test]
     fn a_flood_of_addresses_does_not_keep_a_returned_password_out() {
-        let (hashed, mut queue) = (hashed(), Queue::default());
-        let (returned, _outcome) = job(&hashed, 0, "returned", Some(7));
+        let (expected, mut queue) = (expected(), Queue::default());
+        let (returned, _outcome) = job(&expected, 0, "returned", Some(7));
         queue.push(returned);
         let mut outcomes = Vec::new();
         for peer in 1..2000 {
-            let (job, outcome) = job(&hashed, peer, "flood", None);
+            let (job, outcome) = job(&expected, peer, "flood", None);
             queue.push(job);
             outcomes.push(outcome);
         }
@@ -197,12 +201,12 @@ mod tests {
 
     #[test]
     fn of_the_returned_the_oldest_has_at_least_every_second_turn() {
-        let (hashed, mut turns) = (hashed(), 0);
+        let (expected, mut turns) = (expected(), 0);
         for _ in 0..200 {
             let mut queue = Queue::default();
             let mut outcomes = Vec::new();
             for number in 0..100 {
-                let (job, outcome) = job(&hashed, 1, &number.to_string(), Some(number));
+                let (job, outcome) = job(&expected, 1, &number.to_string(), Some(number));
                 queue.push(job);
                 outcomes.push(outcome);
             }
@@ -214,8 +218,8 @@ mod tests {
 
     #[test]
     fn who_has_gone_is_not_hashed_for() {
-        let (hashed, mut queue) = (hashed(), Queue::default());
-        let (gone, outcome) = job(&hashed, 1, "gone", None);
+        let (expected, mut queue) = (expected(), Queue::default());
+        let (gone, outcome) = job(&expected, 1, "gone", None);
         queue.push(gone);
         drop(outcome);
         assert!(queue.pop().is_none());

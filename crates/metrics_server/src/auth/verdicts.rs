@@ -1,6 +1,6 @@
 //! Verdicts that were reached by hashing, so that they need not be reached again.
 
-use super::credentials::{Credentials, User};
+use super::credentials::Credentials;
 use super::generations::Generations;
 use super::keyed::{Digest, Keyed, equal};
 use crate::web_config::WebConfigError;
@@ -71,7 +71,7 @@ impl Verdicts {
     pub(super) fn retain(&mut self, credentials: Option<&Credentials>) {
         self.right.retain(|name, right| {
             let user = credentials.and_then(|credentials| credentials.user(name));
-            matches!(user, Some(User::Hashed(hashed)) if equal(&hashed.print, &right.print))
+            user.is_some_and(|user| equal(&user.print, &right.print))
         });
     }
 

@@ -1,6 +1,7 @@
 //! Users and passwords.
 
 use crate::tried::{Tried, bcrypt};
+use tokio::task::JoinSet;
 
 const PEER: &str = "192.0.2.1";
 const ARGON2: &str = "$argon2id$v=19$m=256,t=2,p=1$c29tZXNhbHQ$nf65EOgLrQMR/uIPnA4rEsF5h7TKyQwu9U1bMCHGi/4";
@@ -142,4 +143,37 @@ async fn a_password_from_a_file_needs_no_hashing() {
         assert_eq!(tried.basic(PEER, user, password).await, 401, "{user} {password}");
     }
     assert_eq!((tried.failures("wrong"), tried.hashes()), (4.0, [0.0; 3]));
+}
+
+/// Guesses at it wait like those at a hash, and names that exist cannot be told from others.
+#[tokio::test]
+async fn a_password_from_a_file_is_not_guessed_any_faster() {
+    let tried = Tried::with_flags("alice", "secret\n");
+    assert_eq!(tried.basic("192.0.2.9", "alice", "secret").await, 200);
+    for (peer, user) in [(PEER, "alice"), ("192.0.2.2", "nobody")] {
+        let mut attempt = 0;
+        let throttled = loop {
+            let answer = tried.answer(peer, user, &format!("guess {attempt}")).await;
+            attempt += 1;
+            match answer.status.as_u16() {
+                401 => assert!(attempt < 50, "never throttled"),
+                _ => break answer,
+            }
+        };
+        assert!(attempt > 3, "typing errors are free, not {attempt}");
+        assert_eq!(throttled.status.as_u16(), 429, "{user}");
+        assert!(throttled.retry_after.is_some_and(|seconds| (1..=30).contains(&seconds)));
+    }
+    assert_eq!(tried.basic(PEER, "alice", "secret").await, 200, "one that was right always passes");
+    assert_eq!(tried.basic("192.0.2.3", "alice", "guess").await, 401, "others are not throttled");
+    // One that comes again is looked at, though not as fast as it could be.
+    let answers = async || {
+        let guesses = (0..40).map(|guess| (tried.clone(), format!("second {guess}")));
+        let asked = guesses.map(|(tried, guess)| async move { tried.basic(PEER, "alice", &guess).await });
+        asked.collect::<JoinSet<_>>().join_all().await
+    };
+    assert!(answers().await.contains(&429));
+    let again = answers().await;
+    assert!(again.contains(&401) && again.contains(&503), "{again:?}");
+    assert_eq!(tried.hashes(), [0.0; 3]);
 }
