@@ -22,6 +22,8 @@ struct State {
     /// Bodies of which a part was handed over, and since when the next one has not been asked for.
     untaken: HashMap<u64, Instant>,
     next_body: u64,
+    /// Some of an answer waits for room in the socket: its body may be gone long before its last bytes are.
+    is_sending: bool,
     /// A write to the socket made no progress for too long.
     stalled: bool,
 }
@@ -43,6 +45,7 @@ impl Activity {
             requests: 0,
             untaken: HashMap::new(),
             next_body: 0,
+            is_sending: false,
             stalled: false,
         })))
     }
@@ -74,6 +77,15 @@ impl Activity {
         UnderWay { activity: self.clone(), body }
     }
 
+    /// Whether something waits for room in the socket.
+    pub(super) fn sending(&self, is_sending: bool) {
+        let mut state = self.state();
+        state.is_sending = is_sending;
+        if state.requests == 0 && state.awaited == Awaited::Anything {
+            state.since = Instant::now();
+        }
+    }
+
     pub(super) fn stalled(&self) {
         self.state().stalled = true;
     }
@@ -83,10 +95,10 @@ impl Activity {
         self.state().stalled
     }
 
-    /// Since when there is no request; none while there is one.
+    /// Since when there is no request; none while there is one, or its answer is on its way.
     pub(super) fn quiet_since(&self) -> Option<Instant> {
         let state = self.state();
-        (state.requests == 0).then_some(state.since)
+        (state.requests == 0 && !state.is_sending).then_some(state.since)
     }
 
     /// When the connection will have taken too long for something, and for what, if nothing happens until then.
@@ -94,6 +106,8 @@ impl Activity {
         let state = self.state();
         let (since, limit, timeout) = match (state.requests, state.awaited) {
             (0, Awaited::Headers) => (state.since, limits.header_read, ConnectionTimeout::Header),
+            // Whether the answer advances is seen where it is written.
+            (0, Awaited::Anything) if state.is_sending => return None,
             (0, Awaited::Anything) => (state.since, limits.idle, ConnectionTimeout::Idle),
             _ => (*state.untaken.values().min()?, limits.write_stall, ConnectionTimeout::WriteStall),
         };
@@ -170,6 +184,17 @@ mod tests {
         assert_eq!(timeout, ConnectionTimeout::Header);
         activity.received();
         assert_eq!(activity.deadline(&limits).unwrap().0, begun, "another byte buys no time");
+    }
+
+    #[test]
+    fn who_takes_an_answer_is_not_idle() {
+        let (limits, activity) = (Limits::default(), Activity::new());
+        drop(activity.request());
+        activity.sending(true);
+        assert_eq!((activity.deadline(&limits), activity.quiet_since()), (None, None));
+        activity.sending(false);
+        let quiet_since = activity.quiet_since().unwrap();
+        assert_eq!(activity.deadline(&limits), Some((later(quiet_since, limits.idle), ConnectionTimeout::Idle)));
     }
 
     #[test]

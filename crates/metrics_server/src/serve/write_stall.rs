@@ -18,7 +18,8 @@ pub(super) struct WriteStall<T> {
     /// Made when a write first has to wait, which most connections never do, and reused from then on.
     timer: Option<Pin<Box<Sleep>>>,
     waiting: bool,
-    /// Is told when a write fails here: the error itself passes through layers that wrap it in their own.
+    /// Is told when a write waits, and when one fails here: the error itself passes through layers that wrap it in their
+    /// own.
     activity: Activity,
 }
 
@@ -29,13 +30,16 @@ impl<T> WriteStall<T> {
 
     fn guard<R>(&mut self, progress: Poll<io::Result<R>>, cx: &mut Context<'_>) -> Poll<io::Result<R>> {
         if progress.is_ready() {
-            self.waiting = false;
+            if std::mem::take(&mut self.waiting) {
+                self.activity.sending(false);
+            }
             return progress;
         }
         let limit = self.limit;
         let timer = self.timer.get_or_insert_with(|| Box::pin(sleep(limit)));
         if !self.waiting {
             self.waiting = true;
+            self.activity.sending(true);
             timer.as_mut().reset(later(Instant::now(), limit));
         }
         match timer.as_mut().poll(cx) {

@@ -232,6 +232,40 @@ async fn a_request_under_way_is_finished_at_shutdown() {
     running.stopped().await;
 }
 
+/// The body of an answer is gone from the service long before its bytes are.
+#[tokio::test]
+async fn an_answer_on_its_way_is_finished_at_shutdown_and_is_not_idle() {
+    let limits = Limits { drain: NEVER, header_read: NEVER, idle: SHORT, ..Limits::default() };
+    let running = start(limits).await;
+    let mut streams = Vec::new();
+    for _ in 0..2 {
+        let mut stream = TcpStream::connect(running.address).await.unwrap();
+        send(&mut stream, "GET", "/huge", "").await;
+        stream.readable().await.unwrap();
+        streams.push(stream);
+    }
+    let read = |mut stream: TcpStream| async move {
+        // Time passes between two reads, beyond that for an idle connection and for a farewell.
+        let (mut received, mut pause) = (0, tokio::time::interval(SHORT / 4));
+        let mut buffer = vec![0; 1 << 20];
+        loop {
+            if received < 20 << 20 {
+                pause.tick().await;
+            }
+            match within(stream.read(&mut buffer)).await {
+                Ok(0) | Err(_) => return received,
+                Ok(length) => received += length,
+            }
+        }
+    };
+    let idle = streams.pop().unwrap();
+    assert!(read(idle).await > 64 << 20, "cut while it was read");
+    running.stop.cancel();
+    let ending = streams.pop().unwrap();
+    assert!(read(ending).await > 64 << 20, "cut while it was read");
+    running.stopped().await;
+}
+
 #[tokio::test]
 async fn idle_connections_do_not_hold_up_a_shutdown() {
     let running = start(Limits { drain: NEVER, header_read: NEVER, idle: NEVER, ..Limits::default() }).await;
