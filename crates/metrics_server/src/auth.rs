@@ -27,7 +27,7 @@ use http::HeaderMap;
 use keyed::short;
 pub use metrics::GuardMetrics;
 pub(crate) use metrics::Reason;
-use peers::{Peer, Peers};
+use peers::Peers;
 use presented::Presented;
 use queue::{Job, Outcome};
 use std::future::Future;
@@ -38,7 +38,7 @@ use tokio::sync::{Semaphore, oneshot};
 use tokio::time::{Instant, sleep, timeout};
 use verdicts::Verdicts;
 
-use crate::serve::PeerAddress;
+use crate::serve::{Peer, PeerAddress};
 use crate::web_config::WebConfigError;
 
 /// How long a request waits for its password to be hashed. Prometheus gives up a scrape after 10 s by default.

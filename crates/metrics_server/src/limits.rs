@@ -12,7 +12,11 @@ use std::time::Duration;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Connections open at once on **one** listener (default 256); a further one is accepted, closed and counted.
+    /// Connections open at once on **one** listener (default 256). For a further one, one that waits for nothing but another
+    /// request is ended: of the peer with the most, and only if that has more than the new one's. Without such a connection
+    /// the further one is accepted, closed and counted.
+    ///
+    /// So a host that keeps many connections open keeps nobody out by that.
     ///
     /// Per listener, so that a flood on a public address cannot lock out a private one. 256 leaves room for a scrape
     /// beside a flood of a few hundred idle clients, and stays well below the usual 1,024 file descriptors a process

@@ -14,6 +14,8 @@ mod http_connection;
 mod listener;
 mod log_gate;
 mod observer;
+mod open;
+mod peer;
 mod peer_address;
 mod rewound;
 mod socket;
@@ -26,17 +28,19 @@ mod write_stall;
 use crate::limits::Limits;
 use crate::listen_addr::ListenAddr;
 use crate::tls::ServerTls;
+use activity::Activity;
 use http::{Request, Response};
 use http_body::Body;
 use hyper::body::Incoming;
 use log_gate::LogGate;
+use open::Open;
 use socket::Socket;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Semaphore;
-use tokio::task::{JoinError, JoinSet};
-use tokio::time::{Instant, timeout_at};
+use tokio::task::{Id, JoinError, JoinSet};
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tower::Service;
 
@@ -46,12 +50,17 @@ pub(crate) use connection::BoxError;
 pub use http_connection::Protocol;
 pub use listener::{Listener, http_bind, http_bind_all};
 pub use observer::{ConnectionObserver, ConnectionTimeout, HandshakeFailure};
+pub(crate) use peer::Peer;
 pub use peer_address::PeerAddress;
 pub use socket::DetachedSocket;
 
 /// How long accepting rests after an error. Out of file descriptors, the pending connection stays in the queue and
 /// accept would fail again at once; this is short for a client and long for a processor.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
+
+/// How long a new connection waits for the place of one that is ended for it, which a client that is alive leaves in one
+/// round trip, and others once they have had their time for it.
+const ROOM_WAIT: Duration = Duration::from_secs(2);
 
 /// Why serving ended before it was asked to.
 #[derive(Debug, thiserror::Error)]
@@ -133,7 +142,7 @@ where
         tokio::select! {
             biased;
             () = shutdown.cancelled() => break Ok(()),
-            Some(ended) = accept_loop.connections.join_next() => accept_loop.ended(ended),
+            Some(ended) = accept_loop.connections.join_next_with_id() => accept_loop.ended(ended),
             accepted = listener.accept() => match accepted {
                 Ok((socket, peer)) => accept_loop.accepted(socket, peer, &serve, &shutdown),
                 Err(source) if is_permanent(&source) => break Err(ServeError::Listener { address, source }),
@@ -164,8 +173,10 @@ struct AcceptLoop<O> {
     observer: Arc<O>,
     places: Arc<Semaphore>,
     connections: JoinSet<()>,
+    open: Open<Id>,
     accept_errors: LogGate,
     refusals: LogGate,
+    made_room: LogGate,
 }
 
 impl<O: ConnectionObserver> AcceptLoop<O> {
@@ -177,8 +188,10 @@ impl<O: ConnectionObserver> AcceptLoop<O> {
             limits: limits.clone(),
             observer,
             connections: JoinSet::new(),
+            open: Open::new(),
             accept_errors: LogGate::default(),
             refusals: LogGate::default(),
+            made_room: LogGate::default(),
         }
     }
 
@@ -187,24 +200,45 @@ impl<O: ConnectionObserver> AcceptLoop<O> {
         F: Fn(Accepted<O>) -> C,
         C: Future<Output = ()> + Send + 'static,
     {
-        let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
+        let from = Peer::of(Some(&peer));
+        let place = Arc::clone(&self.places).try_acquire_owned().ok();
+        let connections = self.limits.connections;
+        if place.is_none() && !self.open.make_room(from) {
             // Closing at once tells the client; left in the queue it would wait for its own timeout.
             drop(socket);
             self.observer.refused();
             if let Some(unlogged) = self.refusals.pass() {
-                let connections = self.limits.connections;
                 tracing::warn!(address = %self.address, %peer, connections, unlogged, "connection refused, too many are open");
             }
             return;
+        }
+        if place.is_none()
+            && let Some(unlogged) = self.made_room.pass()
+        {
+            tracing::warn!(address = %self.address, %peer, connections, unlogged, "a quiet connection makes room, too many are open");
+        }
+        let (tls, activity, end) = (self.tls.clone(), Activity::new(), shutdown.child_token());
+        let (limits, observer, places) = (self.limits.clone(), Arc::clone(&self.observer), Arc::clone(&self.places));
+        let rest = Detached {
+            peer,
+            limits,
+            activity: activity.clone(),
+            observer: Arc::clone(&observer),
+            shutdown: end.clone(),
         };
-        let opened = Opened::new(Arc::clone(&self.observer));
-        let tls = self.tls.clone();
-        let (limits, observer, shutdown) = (self.limits.clone(), Arc::clone(&self.observer), shutdown.clone());
-        let serve = serve(Accepted { socket, tls, rest: Detached { peer, limits, observer, shutdown } });
-        self.connections.spawn(async move {
-            let _held_while_open = (place, opened);
+        let serve = serve(Accepted { socket, tls, rest });
+        let task = self.connections.spawn(async move {
+            let place = match place {
+                Some(place) => place,
+                None => match timeout(ROOM_WAIT, places.acquire_owned()).await {
+                    Ok(Ok(place)) => place,
+                    Ok(Err(_)) | Err(_) => return observer.refused(),
+                },
+            };
+            let _held_while_open = (place, Opened::new(observer));
             serve.await;
         });
+        self.open.add(task.id(), from, activity, end);
     }
 
     fn accept_failed(&mut self, error: &io::Error) {
@@ -214,7 +248,11 @@ impl<O: ConnectionObserver> AcceptLoop<O> {
         }
     }
 
-    fn ended(&self, ended: Result<(), JoinError>) {
+    fn ended(&mut self, ended: Result<(Id, ()), JoinError>) {
+        self.open.remove(match &ended {
+            Ok((id, ())) => *id,
+            Err(error) => error.id(),
+        });
         if ended.is_err_and(|error| error.is_panic()) {
             self.observer.panicked();
             // The panic hook has printed the message and the place.
@@ -224,7 +262,7 @@ impl<O: ConnectionObserver> AcceptLoop<O> {
 
     async fn drain(&mut self) {
         let deadline = Instant::now() + self.limits.drain;
-        while let Ok(Some(ended)) = timeout_at(deadline, self.connections.join_next()).await {
+        while let Ok(Some(ended)) = timeout_at(deadline, self.connections.join_next_with_id()).await {
             self.ended(ended);
         }
         if !self.connections.is_empty() {

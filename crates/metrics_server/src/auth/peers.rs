@@ -1,9 +1,8 @@
 //! Who has failed how often.
 
 use super::keyed::random_below;
-use crate::serve::PeerAddress;
+use crate::serve::Peer;
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -18,28 +17,6 @@ const BACKOFF_MAX: Duration = Duration::from_secs(30);
 const FORGIVEN: Duration = Duration::from_secs(300);
 /// Records looked at to find one to give up.
 const EVICTION_SAMPLE: usize = 16;
-
-/// Who counts as one peer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Peer {
-    Ip(IpAddr),
-    /// All without an address: unix sockets, and requests that came through no socket.
-    Local,
-}
-
-impl Peer {
-    pub(super) fn of(address: Option<&PeerAddress>) -> Self {
-        match address.and_then(PeerAddress::ip).map(|ip| ip.to_canonical()) {
-            Some(IpAddr::V4(ip)) => Self::Ip(IpAddr::V4(ip)),
-            // A /64 is the least that anybody has, so its addresses are one peer.
-            Some(IpAddr::V6(ip)) => {
-                let network = ip.to_bits() & !u128::from(u64::MAX);
-                Self::Ip(IpAddr::V6(Ipv6Addr::from_bits(network)))
-            }
-            None => Self::Local,
-        }
-    }
-}
 
 /// Failures by peer, bounded.
 #[derive(Debug, Default)]
@@ -129,6 +106,7 @@ impl Peers {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::net::IpAddr;
 
     fn peer(number: u32) -> Peer {
         Peer::Ip(IpAddr::V4(number.into()))
@@ -165,15 +143,5 @@ mod tests {
         }
         assert!(peers.blocked_for(peer(0), now).is_some());
         assert_eq!(peers.places.len(), peers.records.len());
-    }
-
-    #[test]
-    fn a_network_is_one_peer() {
-        let of = |ip: &str| Peer::of(Some(&PeerAddress::Tcp((ip.parse::<IpAddr>().unwrap(), 1).into())));
-        assert_eq!(of("2001:db8:1:2::1"), of("2001:db8:1:2:ffff::2"));
-        assert_ne!(of("2001:db8:1:2::1"), of("2001:db8:1:3::1"));
-        assert_eq!(of("::ffff:10.0.0.1"), of("10.0.0.1"));
-        assert_ne!(of("10.0.0.1"), of("10.0.0.2"));
-        assert_eq!(Peer::of(None), Peer::Local);
     }
 }

@@ -2,7 +2,7 @@
 
 use super::credentials::Expected;
 use super::keyed::{Digest, random_below};
-use super::peers::Peer;
+use crate::serve::Peer;
 use std::collections::HashMap;
 use std::time::Duration;
 use tokio::sync::oneshot;

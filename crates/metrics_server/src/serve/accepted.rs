@@ -34,6 +34,7 @@ pub struct Accepted<O> {
 pub struct Detached<O> {
     pub(super) peer: PeerAddress,
     pub(super) limits: Limits,
+    pub(super) activity: Activity,
     pub(super) observer: Arc<O>,
     pub(super) shutdown: CancellationToken,
 }
@@ -56,10 +57,11 @@ impl<O: ConnectionObserver> Accepted<O> {
         B::Error: Into<BoxError>,
     {
         self.socket.send_at_once();
-        let activity = Activity::new();
+        let activity = self.rest.activity.clone();
+        activity.opened();
         let stream = WriteStall::new(self.socket, self.rest.limits.write_stall, activity.clone());
         match self.tls {
-            None => self.rest.serve_on(stream, activity, Protocol::Http1, service).await,
+            None => self.rest.serve_on(stream, Protocol::Http1, service).await,
             Some(tls) => {
                 let shaken = tokio::select! {
                     shaken = handshake(stream, &tls, self.rest.limits.tls_handshake) => shaken,
@@ -69,7 +71,7 @@ impl<O: ConnectionObserver> Accepted<O> {
                     Ok((stream, protocol)) => {
                         // The time for the first request starts now.
                         activity.opened();
-                        self.rest.serve_on(stream, activity, protocol, service).await;
+                        self.rest.serve_on(stream, protocol, service).await;
                     }
                     Err((failure, error)) => {
                         self.rest.observer.handshake_failed(failure);
@@ -117,14 +119,14 @@ impl<O: ConnectionObserver> Detached<O> {
         B::Data: Send,
         B::Error: Into<BoxError>,
     {
-        let activity = Activity::new();
+        self.activity.opened();
         let stream = Rewound::new(Socket::attach(socket)?, read);
-        let stream = WriteStall::new(stream, self.limits.write_stall, activity.clone());
-        self.serve_on(stream, activity, protocol, service).await;
+        let stream = WriteStall::new(stream, self.limits.write_stall, self.activity.clone());
+        self.serve_on(stream, protocol, service).await;
         Ok(())
     }
 
-    async fn serve_on<IO, S, B>(self, stream: IO, activity: Activity, protocol: Protocol, service: S)
+    async fn serve_on<IO, S, B>(self, stream: IO, protocol: Protocol, service: S)
     where
         IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
         S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
@@ -134,7 +136,7 @@ impl<O: ConnectionObserver> Detached<O> {
         B::Data: Send,
         B::Error: Into<BoxError>,
     {
-        let Detached { peer, limits, observer, shutdown } = self;
+        let Detached { peer, limits, activity, observer, shutdown } = self;
         let _spoken = Spoken::new(&*observer, protocol);
         let session = Session { peer, limits, activity, shutdown };
         if let Some(timeout) = session.serve(stream, protocol, service).await {

@@ -101,6 +101,12 @@ impl Activity {
         (state.requests == 0 && !state.is_sending).then_some(state.since)
     }
 
+    /// Since when nothing but another request is awaited. None before the first one.
+    pub(super) fn idle_since(&self) -> Option<Instant> {
+        let is_anything_awaited = self.state().awaited == Awaited::Anything;
+        self.quiet_since().filter(|_| is_anything_awaited)
+    }
+
     /// When the connection will have taken too long for something, and for what, if nothing happens until then.
     pub(super) fn deadline(&self, limits: &Limits) -> Option<(Instant, ConnectionTimeout)> {
         let state = self.state();

@@ -14,7 +14,8 @@ pub trait ConnectionObserver: Send + Sync + 'static {
     fn speaks(&self, _protocol: Protocol) {}
     /// It is no longer.
     fn spoke(&self, _protocol: Protocol) {}
-    /// A connection was closed at once because [`Limits::connections`](crate::Limits::connections) were open.
+    /// A connection was closed unserved because [`Limits::connections`](crate::Limits::connections) were open and none made
+    /// room.
     fn refused(&self) {}
     /// The service panicked; the connection it happened on is closed, the others go on.
     fn panicked(&self) {}

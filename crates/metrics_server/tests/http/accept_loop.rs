@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -192,6 +192,44 @@ async fn connections_over_the_cap_are_refused_and_room_is_given_back() {
     drop(first);
     eventually(1, || running.counts.closed()).await;
     assert_eq!(get(running.address, "/").await.status, 200);
+    running.stopped().await;
+}
+
+/// A connection from another of the addresses that are all this host.
+async fn connect_from(last: u8, address: SocketAddr) -> TcpStream {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind(SocketAddr::from(([127, 0, 0, last], 0))).unwrap();
+    socket.connect(address).await.unwrap()
+}
+
+/// One host with many connections, each asking for something now and then, once kept everybody out.
+#[tokio::test]
+async fn an_idle_connection_of_who_has_most_makes_room() {
+    let running = start(Limits { connections: 3, header_read: NEVER, idle: NEVER, ..Limits::default() }).await;
+    let mut kept = Vec::new();
+    for _ in 0..3 {
+        let mut stream = connect_from(2, running.address).await;
+        send(&mut stream, "GET", "/", "").await;
+        read_until(&mut stream, "hello").await;
+        kept.push(stream);
+    }
+    let mut scraper = TcpStream::connect(running.address).await.unwrap();
+    send(&mut scraper, "GET", "/", "").await;
+    read_until(&mut scraper, "hello").await;
+    let mut first = kept.remove(0);
+    closed(&mut first).await;
+    // The host takes the place from itself and not from the scraper.
+    let mut another = connect_from(2, running.address).await;
+    send(&mut another, "GET", "/wait", "").await;
+    within(running.arrived.acquire()).await.unwrap().forget();
+    closed(&mut kept[0]).await;
+    for stream in [&mut scraper, &mut kept[1]] {
+        send(stream, "GET", "/", "").await;
+        read_until(stream, "hello").await;
+    }
+    eventually(2, || running.counts.closed()).await;
+    assert_eq!((running.counts.refused(), running.counts.opened()), (0, 5));
+    running.answer.add_permits(1);
     running.stopped().await;
 }
 
