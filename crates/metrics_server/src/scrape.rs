@@ -18,12 +18,13 @@ mod timeout;
 use crate::exposition::Exposition;
 use crate::negotiation::{self, Coding, MediaType};
 pub(crate) use body::ScrapeBody;
+use bytes::Bytes;
 pub(crate) use cut::BodyError;
 use document::Document;
 use driver::Driver;
 use http::{HeaderMap, Version};
 use joinable::{Joinable, Key};
-use limits::HTTP_1_0_BYTES_MAX;
+use limits::{HTTP_1_0_BYTES_MAX, HTTP_1_0_DOCUMENTS_MAX};
 use metrics::Refusal;
 pub(crate) use metrics::ScrapeMetrics;
 use name_query::{NameQueryError, Names, names};
@@ -76,6 +77,7 @@ pub(crate) struct Scraper {
     exposition: Exposition,
     metrics: ScrapeMetrics,
     places: Arc<Semaphore>,
+    http_1_0_documents: Arc<Semaphore>,
     turn: Arc<Semaphore>,
     joinable: Arc<Joinable>,
 }
@@ -86,6 +88,7 @@ impl Scraper {
             metrics: exposition.scrape_metrics().clone(),
             exposition,
             places: Arc::new(Semaphore::new(scrapes_in_flight.min(Semaphore::MAX_PERMITS))),
+            http_1_0_documents: Arc::new(Semaphore::new(HTTP_1_0_DOCUMENTS_MAX)),
             turn: Arc::new(Semaphore::new(1)),
             joinable: Arc::default(),
         }
@@ -112,11 +115,7 @@ impl Scraper {
     /// A place is held until then, and not until the client has read the answer: otherwise a few clients that do not
     /// read would keep everybody from scraping.
     pub(crate) async fn scrape(&self, request: ScrapeRequest) -> Result<Scrape, ScrapeError> {
-        let Ok(permit) = Arc::clone(&self.places).try_acquire_owned() else {
-            self.metrics.refused(Refusal::InFlight);
-            return Err(ScrapeError::Busy);
-        };
-        let _place = Place::new(permit, self.metrics.in_flight.clone());
+        let _place = Place::new(self.place_of(&self.places)?, self.metrics.in_flight.clone());
         let ScrapeRequest { media_type, coding, names, timeout, can_be_chunked } = request;
         self.metrics.started(media_type.format, coding);
         let body = timeout_at(timeout.answer_by, async {
@@ -124,7 +123,9 @@ impl Scraper {
             if can_be_chunked || body.is_length_known() {
                 return Ok(body);
             }
-            body.collect(HTTP_1_0_BYTES_MAX).await?.ok_or(ScrapeError::TooLongForHttp10)
+            let place = self.place_of(&self.http_1_0_documents)?;
+            let pieces = body.collect(HTTP_1_0_BYTES_MAX).await?.ok_or(ScrapeError::TooLongForHttp10)?;
+            Ok(self.collected(pieces, timeout.deadline, place))
         });
         let body = body.await.unwrap_or_else(|_| {
             self.metrics.refused(Refusal::Timeout);
@@ -153,6 +154,26 @@ impl Scraper {
         }
         let length = membership.begun().await?;
         Ok(ScrapeBody::new(membership, length))
+    }
+
+    /// The whole as a document of its own, which is there no longer than its only reader and its time are.
+    fn collected(&self, pieces: Vec<Bytes>, deadline: Instant, place: OwnedSemaphorePermit) -> ScrapeBody {
+        let length = pieces.iter().map(|piece| piece.len() as u64).sum();
+        let document = Document::new(self.metrics.clone());
+        let membership = document.join(deadline);
+        document.publish(pieces, true);
+        tokio::spawn(async move {
+            let _place = place;
+            document.while_read(std::future::pending::<()>()).await;
+        });
+        ScrapeBody::new(membership, Some(length))
+    }
+
+    fn place_of(&self, places: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, ScrapeError> {
+        Arc::clone(places).try_acquire_owned().map_err(|_| {
+            self.metrics.refused(Refusal::InFlight);
+            ScrapeError::Busy
+        })
     }
 }
 

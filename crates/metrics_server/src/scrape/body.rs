@@ -1,31 +1,24 @@
 //! The body of a scrape's answer.
 
 use super::cut::BodyError;
-use super::document::{Membership, Piece};
+use super::document::Membership;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use std::collections::VecDeque;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 /// Pulls a document's pieces as fast as the client takes them.
 #[derive(Debug)]
 pub(crate) struct ScrapeBody {
-    source: Source,
+    /// Given up at the end.
+    source: Option<Membership>,
     /// Bytes still to come, where that is known.
     remaining: Option<u64>,
 }
 
-#[derive(Debug)]
-enum Source {
-    Document(Membership),
-    Collected(VecDeque<Bytes>),
-    Ended,
-}
-
 impl ScrapeBody {
     pub(super) fn new(membership: Membership, length: Option<u64>) -> Self {
-        Self { source: Source::Document(membership), remaining: length }
+        Self { source: Some(membership), remaining: length }
     }
 
     pub(super) fn is_length_known(&self) -> bool {
@@ -33,30 +26,25 @@ impl ScrapeBody {
     }
 
     /// Reads the whole into memory; `Ok(None)` if it is longer than `bytes_max`.
-    pub(super) async fn collect(mut self, bytes_max: u64) -> Result<Option<Self>, BodyError> {
-        let (mut pieces, mut length) = (VecDeque::new(), 0);
+    pub(super) async fn collect(mut self, bytes_max: u64) -> Result<Option<Vec<Bytes>>, BodyError> {
+        let (mut pieces, mut length) = (Vec::new(), 0);
         while let Some(piece) = std::future::poll_fn(|cx| self.poll_bytes(cx)).await {
             let piece = piece?;
             length += piece.len() as u64;
             if length > bytes_max {
                 return Ok(None);
             }
-            pieces.push_back(piece);
+            pieces.push(piece);
         }
-        Ok(Some(Self { source: Source::Collected(pieces), remaining: Some(length) }))
+        Ok(Some(pieces))
     }
 
     fn poll_bytes(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>> {
-        let piece = match &mut self.source {
-            Source::Document(membership) => ready!(membership.poll_piece(cx)),
-            Source::Collected(pieces) => {
-                pieces.pop_front().map(|bytes| Ok(Piece { is_last: pieces.is_empty(), bytes }))
-            }
-            Source::Ended => None,
-        };
+        let Some(membership) = &self.source else { return Poll::Ready(None) };
+        let piece = ready!(membership.poll_piece(cx));
         if piece.as_ref().is_none_or(|piece| piece.as_ref().is_ok_and(|piece| piece.is_last)) {
             // The place in the document is given up at once, and not when the client's next request comes.
-            self.source = Source::Ended;
+            self.source = None;
         }
         Poll::Ready(piece.map(|piece| piece.map(|piece| piece.bytes)))
     }
@@ -75,7 +63,7 @@ impl Body for ScrapeBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        matches!(self.source, Source::Ended)
+        self.source.is_none()
     }
 
     fn size_hint(&self) -> SizeHint {

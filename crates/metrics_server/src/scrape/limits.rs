@@ -35,3 +35,7 @@ pub(crate) const NAME_BYTES_MAX: usize = 256;
 /// The largest exposition for HTTP/1.0, in bytes as it is sent. That version marks the end of a body of unknown length
 /// by closing the connection, which a broken-off body does as well, so the whole has to be there first.
 pub(super) const HTTP_1_0_BYTES_MAX: u64 = 32 << 20;
+
+/// Expositions for HTTP/1.0 that are in memory at once; a further one is refused. What still speaks that version is a
+/// health check or a script, and no scraper that others wait for.
+pub(super) const HTTP_1_0_DOCUMENTS_MAX: usize = 8;

@@ -16,7 +16,8 @@ const CODINGS: [(Coding, &str); 3] = [(Coding::Identity, "identity"), (Coding::G
 /// Why a scrape was not let in.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Refusal {
-    /// More scrapes waited than [`Limits::scrapes_in_flight`](crate::Limits::scrapes_in_flight).
+    /// More scrapes waited than [`Limits::scrapes_in_flight`](crate::Limits::scrapes_in_flight), or were
+    /// being read over HTTP/1.0.
     InFlight,
     /// Its own timeout passed before the exposition was begun.
     Timeout,
