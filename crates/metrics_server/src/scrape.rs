@@ -11,6 +11,7 @@ mod document;
 mod driver;
 mod joinable;
 mod limits;
+mod live;
 mod metrics;
 mod name_query;
 mod timeout;
@@ -24,7 +25,8 @@ use document::Document;
 use driver::Driver;
 use http::{HeaderMap, Version};
 use joinable::{Joinable, Key};
-use limits::{HTTP_1_0_BYTES_MAX, HTTP_1_0_DOCUMENTS_MAX};
+use limits::{DOCUMENTS_READ_MAX, HTTP_1_0_BYTES_MAX, HTTP_1_0_DOCUMENTS_MAX};
+use live::Live;
 use metrics::Refusal;
 pub(crate) use metrics::ScrapeMetrics;
 use name_query::{NameQueryError, Names, names};
@@ -77,6 +79,7 @@ pub(crate) struct Scraper {
     exposition: Exposition,
     metrics: ScrapeMetrics,
     places: Arc<Semaphore>,
+    live: Arc<Live>,
     http_1_0_documents: Arc<Semaphore>,
     turn: Arc<Semaphore>,
     joinable: Arc<Joinable>,
@@ -88,6 +91,7 @@ impl Scraper {
             metrics: exposition.scrape_metrics().clone(),
             exposition,
             places: Arc::new(Semaphore::new(scrapes_in_flight.min(Semaphore::MAX_PERMITS))),
+            live: Arc::new(Live::new(scrapes_in_flight.saturating_add(DOCUMENTS_READ_MAX))),
             http_1_0_documents: Arc::new(Semaphore::new(HTTP_1_0_DOCUMENTS_MAX)),
             turn: Arc::new(Semaphore::new(1)),
             joinable: Arc::default(),
@@ -114,6 +118,7 @@ impl Scraper {
     ///
     /// A place is held until then, and not until the client has read the answer: otherwise a few clients that do not
     /// read would keep everybody from scraping.
+    /// Those of which there are too many make room then.
     pub(crate) async fn scrape(&self, request: ScrapeRequest) -> Result<Scrape, ScrapeError> {
         let _place = Place::new(self.place_of(&self.places)?, self.metrics.in_flight.clone());
         let ScrapeRequest { media_type, coding, names, timeout, can_be_chunked } = request;
@@ -141,6 +146,7 @@ impl Scraper {
                 self.metrics.shared.inc();
             }
             Some(document) => {
+                self.live.add(&document);
                 let driver = Driver {
                     exposition: self.exposition.clone(),
                     metrics: self.metrics.clone(),

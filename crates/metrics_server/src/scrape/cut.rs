@@ -9,6 +9,8 @@ pub(crate) enum Cut {
     Behind,
     /// Its scrape's timeout passed.
     Deadline,
+    /// Of all the documents that were being read, its was the oldest of too many.
+    Room,
 }
 
 /// The error that ends a body early; the connection is closed with it, so that no client takes the part for the whole.
@@ -18,6 +20,8 @@ pub(crate) enum BodyError {
     Behind,
     #[error("the scrape's timeout passed while the client was reading")]
     Deadline,
+    #[error("too many other expositions were begun while the client was reading")]
+    Room,
     #[error("the exposition could not be encoded to its end")]
     Encode,
 }
@@ -27,6 +31,7 @@ impl From<Cut> for BodyError {
         match cut {
             Cut::Behind => Self::Behind,
             Cut::Deadline => Self::Deadline,
+            Cut::Room => Self::Room,
         }
     }
 }

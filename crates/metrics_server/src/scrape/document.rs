@@ -150,6 +150,16 @@ impl Document {
         state.readers.iter().flatten().filter(|reader| reader.cut.is_none()).map(|reader| reader.deadline).min()
     }
 
+    /// Cuts all readers in favour of those of newer documents.
+    pub(super) fn cut_all(&self) {
+        let mut state = self.state();
+        for reader in 0..state.readers.len() {
+            self.cut(&mut state, reader, Cut::Room);
+        }
+        drop(state);
+        self.deserted.notify_one();
+    }
+
     fn cut(&self, state: &mut State, reader: usize, cut: Cut) {
         if let Some(reader) = state.reader_mut(reader) {
             reader.cut = Some(cut);

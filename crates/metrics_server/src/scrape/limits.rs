@@ -39,3 +39,8 @@ pub(super) const HTTP_1_0_BYTES_MAX: u64 = 32 << 20;
 /// Expositions for HTTP/1.0 that are in memory at once; a further one is refused. What still speaks that version is a
 /// health check or a script, and no scraper that others wait for.
 pub(super) const HTTP_1_0_DOCUMENTS_MAX: usize = 8;
+
+/// Documents that are being read at once, beside those whose readers wait for the first byte; for a further one the oldest
+/// is given up. Each holds an encoder, a compressor (of zstd about 1 MiB) and up to [`BURST_SENT_BYTES`] until its last
+/// reader has gone, and over HTTP/2 each connection may read 32.
+pub(super) const DOCUMENTS_READ_MAX: usize = 64;

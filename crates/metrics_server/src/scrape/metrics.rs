@@ -33,7 +33,7 @@ pub(crate) struct ScrapeMetrics {
     pub(super) shared: Counter,
     scrapes: [[Counter; CODINGS.len()]; FORMATS.len()],
     refused: [Counter; 3],
-    cut: [Counter; 2],
+    cut: [Counter; 3],
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -61,7 +61,7 @@ impl ScrapeMetrics {
             shared: Counter::default(),
             scrapes: FORMATS.map(|(_, format)| by_format(format)),
             refused: ["in_flight", "timeout", "names"].map(|reason| by_reason(&refused, reason)),
-            cut: ["behind", "deadline"].map(|reason| by_reason(&cut, reason)),
+            cut: ["behind", "deadline", "room"].map(|reason| by_reason(&cut, reason)),
         };
         let help = "Scrapes that wait for the first byte, this one included";
         registry.register("metrics_server_scrapes_in_flight", help, metrics.in_flight.clone());
@@ -73,7 +73,7 @@ impl ScrapeMetrics {
         registry.register("metrics_server_scrapes_shared", help, metrics.shared.clone());
         let help = "Scrapes answered 503 or 400: too many wait, their timeout passed, their name filter is too large";
         registry.register("metrics_server_scrapes_refused", help, refused);
-        let help = "Scrapes broken off because the client read too slowly: behind others, or past the scrape's timeout";
+        let help = "Scrapes broken off because the client read too slowly: behind others, past the scrape's timeout, or too many newer ones came";
         registry.register("metrics_server_scrapes_cut", help, cut);
         metrics
     }
@@ -105,6 +105,6 @@ mod tests {
             assert_eq!(coding as usize, place);
         }
         assert_eq!([Refusal::InFlight as usize, Refusal::Timeout as usize, Refusal::Names as usize], [0, 1, 2]);
-        assert_eq!([Cut::Behind as usize, Cut::Deadline as usize], [0, 1]);
+        assert_eq!([Cut::Behind as usize, Cut::Deadline as usize, Cut::Room as usize], [0, 1, 2]);
     }
 }

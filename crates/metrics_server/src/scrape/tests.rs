@@ -1,6 +1,7 @@
 use super::*;
 use crate::registry::Registry;
 use http_body_util::BodyExt;
+use std::collections::VecDeque;
 use tokio::time::interval;
 
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -78,6 +79,35 @@ async fn expositions_are_collected_for_a_few_clients_only() {
     unread.pop();
     let body = eventually(async || scrape_by_http_1_0(&scraper, "300").await.ok()).await;
     assert!(read(body).await.contains("bulk_total{"));
+}
+
+/// Each with names of its own, the streams of a few hundred connections once kept thousands of documents alive.
+#[tokio::test]
+async fn the_oldest_document_makes_room_for_a_new_one() {
+    let places = 4;
+    let scraper = Scraper::new(Exposition::new(Registry::new()), places);
+    let ask = async |name: usize| {
+        scrape(&scraper, Some(&format!("name[]=metrics_server_scrapes_cut&name[]=junk_{name}"))).await
+    };
+    let mut unread = VecDeque::new();
+    for name in 0..places + DOCUMENTS_READ_MAX {
+        unread.push_back(ask(name).await);
+    }
+    let newest = ask(usize::MAX).await;
+    assert_eq!(BodyExt::collect(unread.pop_front().unwrap()).await.unwrap_err(), BodyError::Room);
+    // Who has read gives room as well.
+    for (body, cut) in [(unread.pop_back().unwrap(), 0), (newest, 1)] {
+        let text = read(body).await;
+        assert!(text.contains(&format!("metrics_server_scrapes_cut_total{{reason=\"room\"}} {cut}")), "{text}");
+    }
+    for _ in 0..2 {
+        unread.push_back(ask(usize::MAX).await);
+    }
+    for body in unread {
+        read(body).await;
+    }
+    let series = "metrics_server_scrapes_cut_total{reason=\"room\"}";
+    assert_eq!(value(&scraper, "metrics_server_scrapes_cut", series).await, 1.0);
 }
 
 /// A client that does not read makes nobody encode, however many turns there are.
