@@ -27,8 +27,14 @@ pub struct RemovedDay {
     pub bytes: u64,
 }
 
-/// The days to remove, oldest first within each series.
-pub(crate) fn plan(root: &Path, before: Day, now_ns: u64, force: bool) -> Result<Vec<(SeriesId, Day)>, StoreError> {
+/// The days to remove, oldest first within each series: those before `before`, but not the newest `keep` that a series has.
+pub(crate) fn plan(
+    root: &Path,
+    before: Day,
+    keep: usize,
+    now_ns: u64,
+    force: bool,
+) -> Result<Vec<(SeriesId, Day)>, StoreError> {
     if before.start_ns() > now_ns {
         return Err(StoreError::NotOver { day: before });
     }
@@ -38,6 +44,7 @@ pub(crate) fn plan(root: &Path, before: Day, now_ns: u64, force: bool) -> Result
         let mut days: Vec<Day> = recovery::names(&directory)?.iter().filter_map(|name| day_of(name)).collect();
         days.sort_unstable();
         days.dedup();
+        days.truncate(days.len().saturating_sub(keep));
         for day in days.into_iter().filter(|day| *day < before) {
             let has_rows = directory.join(layout::file_name("time", day)).exists();
             if !force && has_rows && Seal::read_sound(&directory, day)?.is_none() {

@@ -398,18 +398,25 @@ impl Store {
         first_error
     }
 
-    /// Removes all days before `day` of every series: columns, gaps, coverage, markers and what recovery cut off. Returns
-    /// what was removed. A removal that a crash cuts short is taken up at the next opening.
+    /// Removes all days before `day` of every series: columns, gaps, coverage, markers and what recovery cut off. Of each
+    /// series the newest `keep` days that are there stay, whatever `day` is. Returns what was removed. A removal that a
+    /// crash cuts short is taken up at the next opening.
     ///
     /// # Errors
     /// [`StoreError::NotOver`] if `day` is in the future, so today is never removed; [`StoreError::Unsealed`] if a day is
     /// not sealed, before anything is removed, unless `force`; or what the operating system says.
-    pub fn remove_days_before(&mut self, day: Day, now_ns: u64, force: bool) -> Result<Vec<RemovedDay>, StoreError> {
+    pub fn remove_days_before(
+        &mut self,
+        day: Day,
+        keep: usize,
+        now_ns: u64,
+        force: bool,
+    ) -> Result<Vec<RemovedDay>, StoreError> {
         // A checkpoint in the making still names these days.
         if let Some(syncing) = self.syncing.take() {
             self.end(syncing, self.coverage_interval_ns)?;
         }
-        let plan = retention::plan(&self.root, day, now_ns, force)?;
+        let plan = retention::plan(&self.root, day, keep, now_ns, force)?;
         for (id, day) in &plan {
             let Some(series) = self.index.get(id).and_then(|index| self.series.get_mut(*index)) else { continue };
             if series.is_waiting(*day) {

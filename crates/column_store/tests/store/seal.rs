@@ -210,7 +210,7 @@ fn a_damaged_marker_does_not_keep_the_logger_from_starting() {
     fs::write(file(root.path(), Table::Trades, MARKER), "{").unwrap();
     let mut store = open(root.path());
     assert!(matches!(
-        store.remove_days_before("19.11.96".parse().unwrap(), later(), false),
+        store.remove_days_before("19.11.96".parse().unwrap(), 0, later(), false),
         Err(StoreError::Unsealed { .. })
     ));
     append(&mut store, &[trade(DAY_START + 1, 3)]);

@@ -172,10 +172,12 @@ impl Housekeeping {
 
     fn remove(&self, core: &mut Core, metrics: &Metrics, now_ns: u64) {
         let Some(keep_days) = self.keep_days.map(u64::from) else { return };
+        // Today among them. A clock that is ahead makes every day old, but not newer days than there are.
+        let keep = usize::try_from(keep_days).unwrap_or(usize::MAX).saturating_add(1);
         let before = |days: u64| Day::from_ns(now_ns.saturating_sub(days.saturating_mul(DAY_NS)));
         for (before, force) in [(before(keep_days + UNSEALED_DAYS), true), (before(keep_days), false)] {
             let Some(before) = before else { continue };
-            match core.store().remove_days_before(before, now_ns, force) {
+            match core.store().remove_days_before(before, keep, now_ns, force) {
                 Ok(removed) => {
                     let bytes: u64 = removed.iter().map(|day| day.bytes).sum();
                     metrics.record.days_removed.add(removed.len() as u64);
@@ -330,6 +332,15 @@ mod tests {
         }
     }
 
+    /// Days that the trades have rows of.
+    fn days_with_rows(root: &Path) -> Vec<String> {
+        let names = names(root.join("coinbase/BTC-USD/TRADES")).unwrap();
+        let of_time = |name: &String| Some(name.strip_prefix("time.")?.strip_suffix(".bin")?.to_owned());
+        let mut days: Vec<String> = names.iter().filter_map(of_time).collect();
+        days.sort_unstable();
+        days
+    }
+
     #[test]
     fn days_are_sealed_when_they_are_over_and_their_gaps_settled() {
         let root = tempfile::tempdir().unwrap();
@@ -358,6 +369,20 @@ mod tests {
         assert_eq!(bench.metrics.record.days_removed.get(), 1);
         assert!(bench.sealed().is_empty(), "the first day is gone with its seal");
         bench.settle(midnight + 20 * DAY_NS);
-        assert_eq!(bench.metrics.record.days_removed.get(), 3);
+        assert_eq!(bench.metrics.record.days_removed.get(), 1, "the newest two stay");
+    }
+
+    /// A clock that is ahead at the start, such as one without a battery, makes every day old.
+    #[test]
+    fn a_clock_that_is_ahead_does_not_remove_the_newest_days() {
+        let root = tempfile::tempdir().unwrap();
+        three_days(root.path());
+        let ahead = FIRST_DAY_NS + 1_000 * DAY_NS;
+        let mut bench = bench(root.path(), Some(1), ahead);
+        bench.settle(ahead);
+        let left = days_with_rows(root.path());
+        assert_eq!(left, ["19.11.26", "20.11.26"]);
+        bench.settle(ahead + 100 * DAY_NS);
+        assert_eq!(days_with_rows(root.path()), left);
     }
 }
