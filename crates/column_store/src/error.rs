@@ -97,10 +97,10 @@ pub enum StoreError {
         /// Why not.
         reason: &'static str,
     },
-    /// Days that are not over cannot be removed.
-    #[error("days before {day} cannot be removed: {day} has not begun")]
+    /// A day that is not over cannot be removed.
+    #[error("{day} cannot be removed: it is not over")]
     NotOver {
-        /// The first day that was to be kept.
+        /// The day.
         day: Day,
     },
     /// A day that is not sealed may still be written, or fills may be under way.

@@ -5,7 +5,7 @@
 //!
 //! Beside the rows stand the records of a day: what is missing ([`Gap`]), what is proven to be whole ([`Covered`]), and that the
 //! day is over ([`Seal`]). [`verify`] audits a directory, [`repair`] cuts what is torn, [`migrate`] brings the ancestor's
-//! directories under this format, [`Store::remove_days_before`] makes room.
+//! directories under this format, [`Store::remove_day`] makes room.
 //!
 //! The crate knows files and nothing else: no async runtime, no HTTP, no metrics, no exchanges.
 
@@ -56,7 +56,7 @@ pub use open_files::raise_open_files_limit;
 pub use reader::{ColumnSelection, Reader, Selection, Slice};
 pub use recovery::Cut;
 pub use repair::{Repair, Repaired, repair};
-pub use retention::{DiskUse, RemovedDay};
+pub use retention::{DiskUse, RemovedDay, days_to_remove};
 pub use row_time::{RowTime, TimeRule};
 pub use schema::{Column, Kind, MdKind, MdRow, Row, Side, Table, TradeRow};
 pub use seal::{SEAL_DELAY_NS, Seal, SealDraft, Sealing};

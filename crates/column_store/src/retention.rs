@@ -27,17 +27,12 @@ pub struct RemovedDay {
     pub bytes: u64,
 }
 
-/// The days to remove, oldest first within each series: those before `before`, but not the newest `keep` that a series has.
-pub(crate) fn plan(
-    root: &Path,
-    before: Day,
-    keep: usize,
-    now_ns: u64,
-    force: bool,
-) -> Result<Vec<(SeriesId, Day)>, StoreError> {
-    if before.start_ns() > now_ns {
-        return Err(StoreError::NotOver { day: before });
-    }
+/// The days before `before` of every series, oldest first within each, but not the newest `keep` that a series has. Nothing is
+/// written; [`Store::remove_day`](crate::Store::remove_day) removes them.
+///
+/// # Errors
+/// [`StoreError::Unsealed`] if one of them is not sealed, unless `force`; or what the operating system says.
+pub fn days_to_remove(root: &Path, before: Day, keep: usize, force: bool) -> Result<Vec<(SeriesId, Day)>, StoreError> {
     let mut plan = Vec::new();
     for id in recovery::series(root)? {
         let directory = root.join(id.path());
@@ -46,14 +41,22 @@ pub(crate) fn plan(
         days.dedup();
         days.truncate(days.len().saturating_sub(keep));
         for day in days.into_iter().filter(|day| *day < before) {
-            let has_rows = directory.join(layout::file_name("time", day)).exists();
-            if !force && has_rows && Seal::read_sound(&directory, day)?.is_none() {
-                return Err(StoreError::Unsealed { series: id.to_string(), day });
+            if !force {
+                check_sealed(&directory, &id, day)?;
             }
             plan.push((id.clone(), day));
         }
     }
     Ok(plan)
+}
+
+/// Refuses a day that has rows and no marker.
+pub(crate) fn check_sealed(directory: &Path, id: &SeriesId, day: Day) -> Result<(), StoreError> {
+    let has_rows = directory.join(layout::file_name("time", day)).exists();
+    if has_rows && Seal::read_sound(directory, day)?.is_none() {
+        return Err(StoreError::Unsealed { series: id.to_string(), day });
+    }
+    Ok(())
 }
 
 /// The day that a file of ours belongs to: a column, a record, a marker, and what recovery cut off or a crash left of them.

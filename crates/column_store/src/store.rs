@@ -398,46 +398,44 @@ impl Store {
         first_error
     }
 
-    /// Removes all days before `day` of every series: columns, gaps, coverage, markers and what recovery cut off. Of each
-    /// series the newest `keep` days that are there stay, whatever `day` is. Returns what was removed. A removal that a
-    /// crash cuts short is taken up at the next opening.
+    /// Removes a day of a series: columns, gaps, coverage, markers and what recovery cut off. `None` while a sync is under
+    /// way, whose checkpoint still names the day: nothing is removed then. A removal that a crash cuts short is taken up at
+    /// the next opening.
     ///
     /// # Errors
-    /// [`StoreError::NotOver`] if `day` is in the future, so today is never removed; [`StoreError::Unsealed`] if a day is
-    /// not sealed, before anything is removed, unless `force`; or what the operating system says.
-    pub fn remove_days_before(
+    /// [`StoreError::NotOver`] if the day is not over, so today is never removed; [`StoreError::Unsealed`] if it has rows in
+    /// memory, or is not sealed, unless `force`; or what the operating system says.
+    pub fn remove_day(
         &mut self,
+        id: &SeriesId,
         day: Day,
-        keep: usize,
         now_ns: u64,
         force: bool,
-    ) -> Result<Vec<RemovedDay>, StoreError> {
-        // A checkpoint in the making still names these days.
-        if let Some(syncing) = self.syncing.take() {
-            self.end(syncing, self.coverage_interval_ns)?;
+    ) -> Result<Option<RemovedDay>, StoreError> {
+        if self.syncing.is_some() {
+            return Ok(None);
         }
-        let plan = retention::plan(&self.root, day, keep, now_ns, force)?;
-        for (id, day) in &plan {
-            let Some(series) = self.index.get(id).and_then(|index| self.series.get_mut(*index)) else { continue };
-            if series.is_waiting(*day) {
-                return Err(StoreError::Unsealed { series: id.to_string(), day: *day });
-            }
+        if day.end_ns() > now_ns {
+            return Err(StoreError::NotOver { day });
         }
-        let mut removed = Vec::new();
-        for (id, day) in plan {
-            if let Some(series) = self.index.get(&id).and_then(|index| self.series.get_mut(*index)) {
-                self.open_files -= series.open_files();
-                series.forget(day);
-                self.open_files += series.open_files();
+        let directory = self.root.join(id.path());
+        if !force {
+            retention::check_sealed(&directory, id, day)?;
+        }
+        if let Some(series) = self.index.get(id).and_then(|index| self.series.get_mut(*index)) {
+            if series.is_waiting(day) {
+                return Err(StoreError::Unsealed { series: id.to_string(), day });
             }
-            if let Some(days) = self.proven.get_mut(&id.to_string()) {
-                days.remove(&day.to_string());
-            }
-            let bytes = retention::remove(&self.root.join(id.path()), day, &*self.disk)?;
-            removed.push(RemovedDay { series: id, day, bytes });
+            self.open_files -= series.open_files();
+            series.forget(day);
+            self.open_files += series.open_files();
+        }
+        if let Some(days) = self.proven.get_mut(&id.to_string()) {
+            days.remove(&day.to_string());
         }
         self.proven.retain(|_, days| !days.is_empty());
-        Ok(removed)
+        let bytes = retention::remove(&directory, day, &*self.disk)?;
+        Ok(Some(RemovedDay { series: id.clone(), day, bytes }))
     }
 }
 

@@ -1,6 +1,6 @@
 //! Old days go whole or not at all; repairs cut what is torn, and only that.
 
-use column_store::{DiskUse, Repair, SEAL_DELAY_NS, SealDraft, StoreError, repair};
+use column_store::{DiskUse, RemovedDay, Repair, SEAL_DELAY_NS, SealDraft, StoreError, days_to_remove, repair};
 
 use super::*;
 
@@ -38,6 +38,19 @@ fn four_days() -> (tempfile::TempDir, Store, LoggingDisk) {
     (root, store, disk)
 }
 
+/// Removes all days before a day, but not the newest `keep`.
+fn remove(
+    root: &Path,
+    store: &mut Store,
+    before: Day,
+    keep: usize,
+    now_ns: u64,
+    force: bool,
+) -> Result<Vec<RemovedDay>, StoreError> {
+    let days = days_to_remove(root, before, keep, force)?;
+    days.iter().map(|(id, day)| Ok(store.remove_day(id, *day, now_ns, force)?.unwrap())).collect()
+}
+
 /// Files of the series by the day in their names.
 fn files_of(root: &Path, number: u64) -> usize {
     let part = format!(".{}.", day(number));
@@ -59,14 +72,14 @@ fn days_before_a_day_go_with_all_their_files() {
     let by = column_store::Proof::Live;
     let range = column_store::Covered { by, connection: None, from: 8, to: 9, from_ns: DAY_START, to_ns: DAY_START };
     store.cover(series, range).unwrap();
-    let removed = store.remove_days_before(day(2), 0, now(), false).unwrap();
+    let removed = remove(root.path(), &mut store, day(2), 0, now(), false).unwrap();
     let found: Vec<_> = removed.iter().map(|removed| (removed.series.to_string(), removed.day)).collect();
     assert_eq!(found, [("coinbase/BTC-USD/TRADES".into(), day(0)), ("coinbase/BTC-USD/TRADES".into(), day(1))]);
     assert!(removed[1].bytes > 92 && removed[0].bytes > removed[1].bytes);
     assert_eq!((files_of(root.path(), 0), files_of(root.path(), 1)), (1, 0), "only the stranger is left");
     assert!(stranger.exists());
     assert_eq!(u64s(&read_all(root.path(), Table::Trades), "id"), [2, 3]);
-    assert!(store.remove_days_before(day(2), 0, now(), false).unwrap().is_empty(), "nothing more to remove");
+    assert!(remove(root.path(), &mut store, day(2), 0, now(), false).unwrap().is_empty(), "nothing more to remove");
     // The series goes on, also after a restart on another boot.
     append(&mut store, &[trade(DAY_START + 3 * DAY_NS + 1, 4)]);
     flush(&mut store);
@@ -80,22 +93,24 @@ fn days_before_a_day_go_with_all_their_files() {
 #[test]
 fn today_and_days_that_are_not_sealed_stay() {
     let (root, mut store, _) = four_days();
-    let error = store.remove_days_before(day(5), 0, now(), true).unwrap_err();
+    let error = store.remove_day(&id(Table::Trades), day(3), now() - 1, true).unwrap_err();
     assert!(matches!(error, StoreError::NotOver { .. }), "{error}");
-    let error = store.remove_days_before(day(4), 0, now(), false).unwrap_err();
+    let error = store.remove_day(&id(Table::Trades), day(3), now(), false).unwrap_err();
+    assert!(matches!(error, StoreError::Unsealed { .. }), "{error}");
+    let error = remove(root.path(), &mut store, day(4), 0, now(), false).unwrap_err();
     assert!(matches!(error, StoreError::Unsealed { day: unsealed, .. } if unsealed == day(3)), "{error}");
     assert_eq!(u64s(&read_all(root.path(), Table::Trades), "id"), [0, 1, 2, 3], "nothing was removed");
     // Forced, it goes; rows in memory do not.
     append(&mut store, &[trade(DAY_START + 3 * DAY_NS, 4)]);
-    assert!(store.remove_days_before(day(4), 0, now(), true).is_err());
+    assert!(store.remove_day(&id(Table::Trades), day(3), now(), true).is_err());
     flush(&mut store);
-    assert_eq!(store.remove_days_before(day(4), 0, now(), true).unwrap().len(), 4);
+    assert_eq!(remove(root.path(), &mut store, day(4), 0, now(), true).unwrap().len(), 4);
     assert!(read_all(root.path(), Table::Trades)[0].1.is_empty());
     // A row that still belongs to a day that was removed is recorded in new files.
     append(&mut store, &[trade(DAY_START + 3 * DAY_NS, 6)]);
     flush(&mut store);
     assert_eq!(u64s(&read_all(root.path(), Table::Trades), "id"), [6]);
-    assert_eq!(store.remove_days_before(day(4), 0, now(), true).unwrap().len(), 1);
+    assert_eq!(remove(root.path(), &mut store, day(4), 0, now(), true).unwrap().len(), 1);
     // A series of which every day was removed goes on, and its checkpoint claims nothing that is gone.
     append(&mut store, &[trade(DAY_START + 4 * DAY_NS, 5)]);
     flush(&mut store);
@@ -110,9 +125,9 @@ fn today_and_days_that_are_not_sealed_stay() {
 fn the_newest_days_of_a_series_stay_whatever_the_clock_says() {
     let (root, mut store, _) = four_days();
     let ahead = now() + 1_000 * DAY_NS;
-    assert_eq!(store.remove_days_before(day(1_000), 3, ahead, true).unwrap().len(), 1);
+    assert_eq!(remove(root.path(), &mut store, day(1_000), 3, ahead, true).unwrap().len(), 1);
     assert_eq!(u64s(&read_all(root.path(), Table::Trades), "id"), [1, 2, 3]);
-    assert!(store.remove_days_before(day(1_000), 9, ahead, true).unwrap().is_empty(), "there are not so many");
+    assert!(remove(root.path(), &mut store, day(1_000), 9, ahead, true).unwrap().is_empty(), "there are not so many");
 }
 
 /// Killed, or failed, at any of its steps: readers see the day whole or not at all, and the next start finishes it.
@@ -121,7 +136,7 @@ fn a_removal_cut_short_is_finished() {
     for after in 0.. {
         let (root, mut store, disk) = four_days();
         disk.fail_after(after, false);
-        let result = store.remove_days_before(day(1), 0, now(), false);
+        let result = remove(root.path(), &mut store, day(1), 0, now(), false);
         let ids = u64s(&read_all(root.path(), Table::Trades), "id");
         assert!(ids == [0, 1, 2, 3] || ids == [1, 2, 3], "{ids:?} after {after}");
         let marked = file(root.path(), Table::Trades, "removed.18.11.96.json").exists();

@@ -209,10 +209,8 @@ fn a_damaged_marker_does_not_keep_the_logger_from_starting() {
     drop(store);
     fs::write(file(root.path(), Table::Trades, MARKER), "{").unwrap();
     let mut store = open(root.path());
-    assert!(matches!(
-        store.remove_days_before("19.11.96".parse().unwrap(), 0, later(), false),
-        Err(StoreError::Unsealed { .. })
-    ));
+    let day = "18.11.96".parse().unwrap();
+    assert!(matches!(store.remove_day(&id(Table::Trades), day, later(), false), Err(StoreError::Unsealed { .. })));
     append(&mut store, &[trade(DAY_START + 1, 3)]);
     flush(&mut store);
     assert!(!file(root.path(), Table::Trades, MARKER).exists());

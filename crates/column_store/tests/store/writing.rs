@@ -55,6 +55,29 @@ impl Disk for SlowDisk {
     }
 }
 
+/// The checkpoint in the making still names it.
+#[test]
+fn a_day_is_not_removed_while_a_sync_is_under_way() {
+    let root = tempfile::tempdir().unwrap();
+    let (leave, waiting) = channel();
+    let options = Options { disk: Arc::new(SlowDisk(Mutex::new(waiting))), ..Options::default() };
+    leave.send(Ok(())).unwrap();
+    let mut store = Store::open(root.path(), options).unwrap();
+    append(&mut store, &[md(DAY_START, 1)]);
+    flush(&mut store);
+    store.begin_sync().unwrap();
+    let day: Day = "18.11.96".parse().unwrap();
+    let removed = store.remove_day(&id(Table::Md), day, day.end_ns(), true).unwrap();
+    leave.send(Ok(())).unwrap();
+    end_sync(&mut store).unwrap();
+    assert_eq!((removed, checkpoint(root.path())), (None, 1.into()));
+    assert_whole_rows(root.path(), Table::Md, day, 1);
+    assert!(store.remove_day(&id(Table::Md), day, day.end_ns(), true).unwrap().is_some());
+    leave.send(Ok(())).unwrap();
+    store.sync().unwrap();
+    assert!(checkpoint(root.path()).is_null());
+}
+
 fn checkpoint(root: &Path) -> serde_json::Value {
     let all: serde_json::Value = serde_json::from_slice(&fs::read(root.join("checkpoint")).unwrap()).unwrap();
     all["rows"]["coinbase/BTC-USD/MD"]["18.11.96"].clone()

@@ -9,7 +9,9 @@ use std::{
     time::Duration,
 };
 
-use column_store::{Day, DiskUse, Reader, SEAL_DELAY_NS, SealDraft, Sealing, SeriesId, StoreError, Table, layout};
+use column_store::{
+    Day, DiskUse, Reader, SEAL_DELAY_NS, SealDraft, Sealing, SeriesId, StoreError, Table, days_to_remove, layout,
+};
 use tracing::{info, warn};
 
 use super::Core;
@@ -18,7 +20,7 @@ use crate::{config::Recording, metrics::Metrics};
 const DAY_NS: u64 = 86_400 * 1_000_000_000;
 /// The directory is looked through for days to seal, and its sizes are added up, this often, ns.
 const INTERVAL_NS: u64 = 3_600 * 1_000_000_000;
-/// Sealing waits for the disk, and rows wait for sealing: no more often than this, ns.
+/// Sealing and removing a day wait for the disk, and rows wait for them: no more often than this, ns.
 const SPACING_NS: u64 = 100_000_000;
 /// A gap that could not be filled for so long after its day does not keep the day open any longer, ns: 6 hours.
 const SETTLED_NS: u64 = 6 * 3_600 * 1_000_000_000;
@@ -32,13 +34,27 @@ enum Job {
     /// Look for days that are over and not sealed, as of a time, ns.
     Look(u64),
     Read(SeriesId, Day),
+    /// Look for days that are older than so many, as of a time, ns.
+    Age(u32, u64),
     AddUp,
 }
 
 enum Done {
     Days(Result<Vec<(SeriesId, Day)>, StoreError>),
     Draft(SeriesId, Day, Result<Option<SealDraft>, StoreError>),
+    Old(Result<Removal, StoreError>),
     Use(Result<DiskUse, StoreError>),
+}
+
+/// Days that are not kept.
+#[derive(Default)]
+struct Removal {
+    days: VecDeque<(SeriesId, Day)>,
+    /// Whether days that are not sealed go too.
+    force: bool,
+    /// Days that are gone, and bytes that they had.
+    removed: u64,
+    bytes: u64,
 }
 
 /// What is to be done, and the thread that helps.
@@ -54,7 +70,9 @@ pub(super) struct Housekeeping {
     left: i64,
     next_look_ns: u64,
     next_use_ns: u64,
-    next_seal_ns: u64,
+    /// When the next day may be sealed or removed.
+    next_change_ns: u64,
+    removal: Removal,
     /// Whether days may be due to be removed since the directory was looked through.
     may_remove: bool,
     usage: DiskUse,
@@ -78,7 +96,8 @@ impl Housekeeping {
             left: 0,
             next_look_ns: 0,
             next_use_ns: 0,
-            next_seal_ns: 0,
+            next_change_ns: 0,
+            removal: Removal::default(),
             may_remove: false,
             usage: DiskUse::default(),
         })
@@ -101,7 +120,7 @@ impl Housekeeping {
         if self.is_busy {
             return;
         }
-        if now_ns >= self.next_seal_ns
+        if now_ns >= self.next_change_ns
             && let Some((id, day)) = self.days.pop_front()
         {
             let may_wait = now_ns < day.end_ns().saturating_add(SETTLED_NS);
@@ -122,7 +141,15 @@ impl Housekeeping {
         if self.may_remove {
             self.may_remove = false;
             metrics.record.days_unsealed.set(self.left);
-            self.remove(core, metrics, now_ns);
+            if let Some(keep_days) = self.keep_days {
+                self.give(Job::Age(keep_days, now_ns));
+            }
+        } else if let Some((id, day)) = self.removal.days.pop_front() {
+            if now_ns >= self.next_change_ns {
+                self.remove(&id, day, core, metrics, now_ns);
+            } else {
+                self.removal.days.push_front((id, day));
+            }
         } else if now_ns >= self.next_use_ns {
             self.next_use_ns = now_ns.saturating_add(INTERVAL_NS);
             self.give(Job::AddUp);
@@ -148,7 +175,7 @@ impl Housekeeping {
                 (self.days, self.left, self.may_remove) = (days.into(), 0, true);
             }
             Done::Draft(id, day, Ok(Some(draft))) => {
-                self.next_seal_ns = now_ns.saturating_add(SPACING_NS);
+                self.next_change_ns = now_ns.saturating_add(SPACING_NS);
                 match core.store().seal(&draft, now_ns) {
                     Ok(Sealing::Sealed) => metrics.record.days_sealed.inc(),
                     // They are flushed by the next time.
@@ -158,6 +185,8 @@ impl Housekeeping {
             }
             Done::Draft(_, _, Ok(None)) => {}
             Done::Draft(id, day, Err(error)) => self.failed(&id, day, &error),
+            Done::Old(Ok(removal)) => self.removal = removal,
+            Done::Old(Err(error)) => warn!(%error, "days that are not kept cannot be removed"),
             Done::Use(Ok(usage)) => self.usage = usage,
             Done::Days(Err(error)) | Done::Use(Err(error)) => {
                 warn!(%error, "the data directory cannot be looked through");
@@ -170,23 +199,23 @@ impl Housekeeping {
         warn!(series = %id, %day, %error, "a day that is over cannot be sealed; it is tried again in an hour");
     }
 
-    fn remove(&self, core: &mut Core, metrics: &Metrics, now_ns: u64) {
-        let Some(keep_days) = self.keep_days.map(u64::from) else { return };
-        // Today among them. A clock that is ahead makes every day old, but not newer days than there are.
-        let keep = usize::try_from(keep_days).unwrap_or(usize::MAX).saturating_add(1);
-        let before = |days: u64| Day::from_ns(now_ns.saturating_sub(days.saturating_mul(DAY_NS)));
-        for (before, force) in [(before(keep_days + UNSEALED_DAYS), true), (before(keep_days), false)] {
-            let Some(before) = before else { continue };
-            match core.store().remove_days_before(before, keep, now_ns, force) {
-                Ok(removed) => {
-                    let bytes: u64 = removed.iter().map(|day| day.bytes).sum();
-                    metrics.record.days_removed.add(removed.len() as u64);
-                    if !removed.is_empty() {
-                        info!(days = removed.len(), bytes, %before, "days that are not kept were removed");
-                    }
-                }
-                Err(error) => warn!(%error, %before, "days that are not kept cannot be removed"),
+    fn remove(&mut self, id: &SeriesId, day: Day, core: &mut Core, metrics: &Metrics, now_ns: u64) {
+        self.next_change_ns = now_ns.saturating_add(SPACING_NS);
+        match core.store().remove_day(id, day, now_ns, self.removal.force) {
+            Ok(Some(removed)) => {
+                metrics.record.days_removed.inc();
+                self.removal.removed += 1;
+                self.removal.bytes += removed.bytes;
             }
+            Ok(None) => return self.removal.days.push_front((id.clone(), day)),
+            Err(error) => {
+                warn!(series = %id, %day, %error, "days that are not kept cannot be removed; it is tried again in an hour");
+                self.removal.days.clear();
+            }
+        }
+        let Removal { removed, bytes, .. } = self.removal;
+        if self.removal.days.is_empty() && removed > 0 {
+            info!(days = removed, bytes, "days that are not kept were removed");
         }
     }
 }
@@ -207,12 +236,28 @@ fn help(root: &Path, delay_ns: u64, todo: &Receiver<Job>, tell: &Sender<Done>) {
                 });
                 Done::Draft(id, day, draft)
             }
+            Job::Age(keep_days, now_ns) => Done::Old(old_days(root, keep_days, now_ns)),
             Job::AddUp => Done::Use(DiskUse::of(root)),
         };
         if tell.send(done).is_err() {
             return;
         }
     }
+}
+
+/// The days that are too old at a time: what is so old that it need not be sealed, else what is not kept, if all of it is.
+fn old_days(root: &Path, keep_days: u32, now_ns: u64) -> Result<Removal, StoreError> {
+    let days = u64::from(keep_days);
+    // Today among them. A clock that is ahead makes every day old, but not newer days than there are.
+    let keep = usize::try_from(days).unwrap_or(usize::MAX).saturating_add(1);
+    for (days, force) in [(days + UNSEALED_DAYS, true), (days, false)] {
+        let Some(before) = Day::from_ns(now_ns.saturating_sub(days.saturating_mul(DAY_NS))) else { continue };
+        let days = days_to_remove(root, before, keep, force)?;
+        if !days.is_empty() {
+            return Ok(Removal { days: days.into(), force, removed: 0, bytes: 0 });
+        }
+    }
+    Ok(Removal::default())
 }
 
 /// The days that were over at a time and have no marker, oldest first.
@@ -258,9 +303,13 @@ mod tests {
 
     /// A directory whose trades are of three days, the second with an open gap.
     fn three_days(root: &Path) {
+        first_days(root, 3);
+    }
+
+    fn first_days(root: &Path, count: u64) {
         let mut store = Store::open(root, Default::default()).unwrap();
         let series = store.series::<TradeRow>("coinbase", "BTC-USD").unwrap();
-        for day in 0..3 {
+        for day in 0..count {
             let ns = FIRST_DAY_NS + day * DAY_NS;
             let id = 100 + 10 * day;
             let row = TradeRow {
@@ -312,9 +361,10 @@ mod tests {
             let deadline = Instant::now() + Duration::from_secs(30);
             loop {
                 self.housekeeping.step(&mut self.core, &self.metrics, now_ns);
-                self.housekeeping.next_seal_ns = 0;
+                self.housekeeping.next_change_ns = 0;
                 let housekeeping = &self.housekeeping;
-                let is_done = !housekeeping.is_busy && housekeeping.days.is_empty() && !housekeeping.may_remove;
+                let has_days = !housekeeping.days.is_empty() || !housekeeping.removal.days.is_empty();
+                let is_done = !housekeeping.is_busy && !has_days && !housekeeping.may_remove;
                 if is_done && housekeeping.next_look_ns > now_ns && housekeeping.next_use_ns > now_ns {
                     return;
                 }
@@ -370,6 +420,31 @@ mod tests {
         assert!(bench.sealed().is_empty(), "the first day is gone with its seal");
         bench.settle(midnight + 20 * DAY_NS);
         assert_eq!(bench.metrics.record.days_removed.get(), 1, "the newest two stay");
+    }
+
+    /// Nothing is flushed while a day is being removed.
+    #[test]
+    fn days_are_removed_one_at_a_time() {
+        let root = tempfile::tempdir().unwrap();
+        first_days(root.path(), 6);
+        let now_ns = Day::from_ns(FIRST_DAY_NS + 5 * DAY_NS).unwrap().start_ns() + SETTLED_NS + SEAL_DELAY_NS;
+        let mut bench = bench(root.path(), Some(1), now_ns);
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while bench.housekeeping.removal.days.is_empty() {
+            bench.housekeeping.step(&mut bench.core, &bench.metrics, now_ns);
+            bench.housekeeping.next_change_ns = 0;
+            assert!(Instant::now() < deadline, "no days to remove are found");
+            std::thread::yield_now();
+        }
+        bench.housekeeping.next_change_ns = now_ns + SPACING_NS;
+        let mut removed_after = |ns: u64| {
+            bench.housekeeping.step(&mut bench.core, &bench.metrics, now_ns + ns);
+            bench.metrics.record.days_removed.get()
+        };
+        let first = removed_after(0);
+        assert!(first <= 1, "{first} at once");
+        let spaced = [SPACING_NS, SPACING_NS, 2 * SPACING_NS - 1, 2 * SPACING_NS];
+        assert_eq!(spaced.map(removed_after), [first + 1, first + 1, first + 1, first + 2]);
     }
 
     /// A clock that is ahead at the start, such as one without a battery, makes every day old.
