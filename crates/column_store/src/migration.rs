@@ -149,13 +149,13 @@ fn copy_day(found: &Found, target: &Path, id: &SeriesId, day: Day, now_ns: u64) 
         let keep = rows * column.kind.width() as u64;
         let mut name = copy.clone().into_os_string();
         name.push(format!(".{rows}.torn"));
-        let parts = [(copy, 0, keep), (PathBuf::from(name), keep, *length)];
-        for (to, from, end) in parts.into_iter().filter(|(_, from, end)| *from == 0 || end > from) {
-            match copy_part(path, &to, from, end)? {
-                Some(checksum) if from == 0 => read.push((*column, checksum)),
-                Some(_) => {}
-                None => return Ok(Outcome::Conflict { file: to }),
-            }
+        match copy_part(path, &copy, 0, keep)? {
+            Some(checksum) => read.push((*column, checksum)),
+            None => return Ok(Outcome::Conflict { file: copy }),
+        }
+        let torn = PathBuf::from(name);
+        if *length > keep && copy_part(path, &torn, keep, *length)?.is_none() {
+            return Ok(Outcome::Conflict { file: torn });
         }
         let now = fs::metadata(path).map_err(StoreError::io("look at", path))?.len();
         if now != *length {

@@ -112,6 +112,29 @@ fn every_byte_arrives() {
     assert_eq!(flush(&mut store), 1);
 }
 
+/// The ancestor was killed before the day's first row was in all columns.
+#[test]
+fn a_day_without_a_whole_row_is_migrated_and_keeps_its_bytes() {
+    for time in [&b""[..], b"\x01", b"\x01\x02\x03"] {
+        let (source, target) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let directory = source.path().join("coinbase/BTC-USD/MD");
+        fs::create_dir_all(&directory).unwrap();
+        fs::write(directory.join("time.18.11.96.bin"), time).unwrap();
+        fs::write(directory.join("price.18.11.96.bin"), [7; 9]).unwrap();
+        fs::write(directory.join("side.18.11.96.bin"), "").unwrap();
+        let (days, _) = run(source.path(), target.path()).unwrap();
+        let (rows, torn_bytes, outcome) = (days[0].rows, days[0].torn_bytes, &days[0].outcome);
+        assert_eq!((rows, torn_bytes, outcome), (0, 9 + time.len() as u64, &Outcome::Copied));
+        let directory = target.path().join("coinbase/BTC-USD/MD");
+        for (column, bytes) in [("time", time), ("price", &[7; 9]), ("side", b"")] {
+            assert_eq!(fs::read(directory.join(format!("{column}.18.11.96.bin"))).unwrap(), b"");
+            let torn = fs::read(directory.join(format!("{column}.18.11.96.bin.0.torn"))).ok();
+            assert_eq!(torn.as_deref(), Some(bytes).filter(|bytes| !bytes.is_empty()), "{column}");
+        }
+        assert_eq!(run(source.path(), target.path()).unwrap().0[0].outcome, Outcome::There);
+    }
+}
+
 /// Whatever an interrupted migration left, the next one ends where an uninterrupted one would have.
 #[test]
 fn an_interrupted_migration_goes_on() {
