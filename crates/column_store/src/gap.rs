@@ -96,6 +96,11 @@ impl Gap {
         Day::from_ns(self.from_ns)
     }
 
+    /// Whether it is an interval that has not ended yet: its end stands at its beginning.
+    pub fn is_under_way(&self) -> bool {
+        self.state == GapState::Open && self.from_id.is_none() && self.from_ns == self.to_ns
+    }
+
     /// The gap as a line of its file.
     pub(crate) fn line(&self, series: &dyn std::fmt::Display) -> Result<Vec<u8>, StoreError> {
         let reason = match () {

@@ -43,24 +43,30 @@ pub struct History {
 }
 
 impl Reader {
-    /// The gaps of a series that lie at least partly in `start_ns..=end_ns`, at most `limit`. A gap that began on an earlier
-    /// day is found, however long ago that was: files that were not written since the range's beginning are not opened.
+    /// The gaps of a series that lie at least partly in `start_ns..=end_ns`, at most `limit`; one that is under way reaches
+    /// into all that follows its beginning. A gap that began on an earlier day is found, however long ago that was: of
+    /// the files that were not written since the range's beginning only the newest is opened.
     ///
     /// # Errors
     /// [`StoreError::Name`] if the series' names cannot be directories, or what the operating system says.
     pub fn gaps(&self, id: &SeriesId, start_ns: u64, end_ns: u64, limit: usize) -> Result<Gaps, StoreError> {
         let mut found = Gaps::default();
-        for (day, path) in self.day_files(id, DayFile::Gaps)? {
+        let files = self.day_files(id, DayFile::Gaps)?;
+        // A gap begins at an event: what is filed under a later day shows that an earlier outage had ended.
+        let newest_before = files.keys().rfind(|day| day.end_ns() <= start_ns).copied();
+        for (day, path) in files {
             if day.start_ns() > end_ns {
                 break;
             }
             let Some(file) = self.open_beneath(&path)? else { continue };
-            // A gap that reaches into the range was written about after the range began.
-            if day.end_ns() <= start_ns && written_ns(&file, &path)?.saturating_add(MARGIN_NS) < start_ns {
+            // A gap that ends in the range or behind it was written about after the range began.
+            let may_be_old = day.end_ns() <= start_ns && newest_before != Some(day);
+            if may_be_old && written_ns(&file, &path)?.saturating_add(MARGIN_NS) < start_ns {
                 continue;
             }
             let room = limit.saturating_sub(found.gaps.len());
-            let (of_day, _) = read_gaps(&file, &path, room, |gap| gap.from_ns <= end_ns && gap.to_ns >= start_ns)?;
+            let reaches_in = |gap: &Gap| gap.to_ns >= start_ns || gap.is_under_way();
+            let (of_day, _) = read_gaps(&file, &path, room, |gap| gap.from_ns <= end_ns && reaches_in(gap))?;
             found.gaps.extend(of_day.gaps);
             found.damaged_lines += of_day.damaged_lines;
             found.truncated |= of_day.truncated;

@@ -390,12 +390,46 @@ fn a_gap_that_began_days_ago_is_found() {
     assert_eq!(reasons(start, start + day), ["not running", "disconnected"]);
     assert!(reasons(start + 6 * day, start + 7 * day).is_empty());
     assert!(reasons(start - 2 * day, start - day).is_empty());
-    // A file that was not written since the range began cannot speak of it, and is not opened.
+    // A file that was not written since the range began cannot speak of it, and is not opened, unless it is the newest.
+    let set_modified = |day: &str| {
+        let path = root.path().join("coinbase/BTC-USD/TRADES").join(format!("gaps.{day}.jsonl"));
+        let old = std::time::UNIX_EPOCH + Duration::from_nanos(start);
+        fs::File::options().write(true).open(path).unwrap().set_modified(old).unwrap();
+    };
+    set_modified("13.09.20");
+    assert_eq!(reasons(start + 3 * day, start + 4 * day), ["not running"]);
+    note(&mut store, Gap::of_interval(Stream::Trades, start + day, start + day + 1, "silent"));
+    flush(&mut store);
+    assert!(reasons(start + 3 * day, start + 4 * day).is_empty());
+    assert_eq!(reasons(start, start + day), ["not running", "disconnected", "silent"]);
+}
+
+/// It stands in its file with its beginning only, and the file may be as old as the outage.
+#[test]
+fn an_outage_under_way_reaches_into_every_later_range() {
+    let root = tempfile::tempdir().unwrap();
+    let mut store = open(root.path());
+    let day = 86_400 * S;
+    let start = 1_600_000_000 * S;
+    note(&mut store, Gap::of_interval(Stream::Trades, start, start, "disconnected"));
+    flush(&mut store);
     let path = root.path().join("coinbase/BTC-USD/TRADES/gaps.13.09.20.jsonl");
     let old = std::time::UNIX_EPOCH + Duration::from_nanos(start);
     fs::File::options().write(true).open(path).unwrap().set_modified(old).unwrap();
-    assert!(reasons(start + 3 * day, start + 4 * day).is_empty());
-    assert_eq!(reasons(start, start + day), ["not running", "disconnected"]);
+    let reader = Reader::open(root.path()).unwrap();
+    let count = |from: u64, to: u64| reader.gaps(&id(Table::Trades), from, to, 10).unwrap().gaps.len();
+    for later in [S, 3_600 * S, day, 2 * day, 400 * day] {
+        assert_eq!(count(start + later, start + later + S), 1, "{later} ns later");
+    }
+    assert_eq!(count(start - 2 * S, start - S), 0, "before it began");
+    // Its end is known now.
+    note(&mut store, Gap::of_interval(Stream::Trades, start, start + day, "disconnected").with_state(GapState::Lost));
+    flush(&mut store);
+    assert_eq!((count(start + S, start + 2 * S), count(start + 2 * day, start + 3 * day)), (1, 0));
+    // An id that is missing at one time is no interval.
+    note(&mut store, Gap::of_ids(Stream::Trades, 7, 8, start + 5 * day, start + 5 * day, "id jump"));
+    flush(&mut store);
+    assert_eq!(count(start + 6 * day, start + 7 * day), 0);
 }
 
 #[derive(Clone, Debug)]
