@@ -15,6 +15,7 @@ use std::{collections::BTreeMap, fmt, ops::RangeInclusive, path::Path};
 
 pub use finding::{Finding, Severity};
 use serde::Serialize;
+use series::Wanted;
 
 use crate::{Day, SeriesId, StoreError, Table, recovery, store};
 
@@ -41,7 +42,8 @@ pub type Rules = BTreeMap<(String, Table), IdRule>;
 /// What to audit.
 #[derive(Clone, Debug)]
 pub struct Audit {
-    /// Only these days; the days beside them are looked at for ids that came late.
+    /// Only these days; the days beside them are looked at for ids that came late, and all earlier ones for gaps that reach
+    /// into these.
     pub days: Option<RangeInclusive<Day>>,
     /// Only these series.
     pub scope: Scope,
@@ -239,13 +241,13 @@ pub fn verify(
     let mut todo = Vec::new();
     let mut total = 0;
     for id in recovery::series(root)?.into_iter().filter(|id| audit.scope.holds(id)) {
-        let days = series::days(&root.join(id.path()), audit)?;
-        total += days.len() as u64;
-        todo.push(id);
+        let wanted = Wanted::of(&root.join(id.path()), audit)?;
+        total += wanted.days.len() as u64;
+        todo.push((id, wanted));
     }
     let mut done = 0;
-    for id in todo {
-        let result = series::audit(root, &id, audit, &mut || {
+    for (id, wanted) in todo {
+        let result = series::audit(root, &id, wanted, audit, &mut || {
             on_progress(&Progress { series: id.clone(), done, total });
             done += 1;
         })?;

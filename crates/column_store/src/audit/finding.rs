@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+use crate::Day;
+
 /// How bad a [`Finding`] is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -96,6 +98,8 @@ pub enum Finding {
     Gap {
         /// Its id.
         id: String,
+        /// The day in which it begins, whose file records it.
+        begins: Day,
         /// `true` if the venue cannot deliver it any more, else it is open.
         lost: bool,
         /// Events that are missing, if that is known.

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     Day, Gap, GapState, Proof, SeriesId, StoreError,
-    history::History,
+    history::{self, History},
     layout::{self, DayFile},
     recovery::{self, Found},
 };
@@ -37,10 +37,32 @@ struct Pass {
     key: u64,
 }
 
-/// The days that an audit looks at.
-pub(super) fn days(directory: &Path, audit: &Audit) -> Result<Vec<Day>, StoreError> {
-    let days = all_days(directory)?;
-    Ok(days.into_iter().filter(|day| audit.days.as_ref().is_none_or(|wanted| wanted.contains(day))).collect())
+/// What an audit looks at.
+pub(super) struct Wanted {
+    pub(super) days: BTreeSet<Day>,
+    /// Gaps of earlier days that are not filled and reach into these, with the first day that they touch.
+    reaching: Vec<(Day, Gap)>,
+}
+
+impl Wanted {
+    pub(super) fn of(directory: &Path, audit: &Audit) -> Result<Wanted, StoreError> {
+        let mut wanted = Wanted { days: all_days(directory)?, reaching: Vec::new() };
+        let Some(range) = &audit.days else { return Ok(wanted) };
+        wanted.days.retain(|day| range.contains(day));
+        let (first, start_ns) = (*range.start(), range.start().start_ns());
+        for day in recovery::day_files(directory, DayFile::Gaps)?.range(..first) {
+            let path = directory.join(DayFile::Gaps.name(*day));
+            let Some(file) = history::open(&path)? else { continue };
+            // One without an end is the end of the record, unless somebody records.
+            let reaches_in = |gap: &Gap| gap.to_ns > start_ns || (audit.recording && gap.is_under_way());
+            let is_wanted = |gap: &Gap| gap.state != GapState::Filled && reaches_in(gap);
+            let (gaps, _) = history::read_gaps(&file, &path, day::RECORD_LIMIT, is_wanted)?;
+            wanted.reaching.extend(gaps.gaps.into_iter().map(|gap| (first, gap)));
+        }
+        // During an outage a day may have no file at all.
+        wanted.days.extend(wanted.reaching.first().map(|(first, _)| *first));
+        Ok(wanted)
+    }
 }
 
 fn all_days(directory: &Path) -> Result<BTreeSet<Day>, StoreError> {
@@ -54,13 +76,15 @@ fn all_days(directory: &Path) -> Result<BTreeSet<Day>, StoreError> {
 pub(super) fn audit(
     root: &Path,
     id: &SeriesId,
+    wanted: Wanted,
     audit: &Audit,
     on_day: &mut dyn FnMut(),
 ) -> Result<SeriesAudit, StoreError> {
     let directory = root.join(id.path());
-    let (all, wanted) = (all_days(&directory)?, days(&directory, audit)?);
+    let all = all_days(&directory)?;
+    let Wanted { days: wanted, reaching } = wanted;
     let rule = audit.rules.get(&(id.exchange.clone(), id.table)).copied().unwrap_or_default();
-    let mut pass = Pass { rule, recording: audit.recording, ..Pass::default() };
+    let mut pass = Pass { rule, recording: audit.recording, gaps: reaching, ..Pass::default() };
     let mut audited = Vec::with_capacity(wanted.len());
     if let Some((first, last)) = wanted.first().zip(wanted.last()) {
         if let Some(before) = all.range(..first).next_back() {
@@ -253,10 +277,11 @@ impl Pass {
     }
 
     fn judge_gap(&self, gap: &Gap, day: &mut DayAudit) {
+        let begins = gap.day().unwrap_or(day.day);
         let span = self.seen.span();
         let ids = gap.from_id.zip(gap.to_id).filter(|(from, to)| from <= to);
         // The interval has no end, and nobody records: this is how far the record goes.
-        if gap.state == GapState::Open && ids.is_none() && gap.from_ns == gap.to_ns && !self.recording {
+        if gap.is_under_way() && !self.recording {
             day.findings.push(Finding::Ended { at_ns: gap.from_ns, reason: gap.reason.clone() });
             return;
         }
@@ -264,7 +289,7 @@ impl Pass {
             day.missing = day.missing.saturating_add(missing.unwrap_or(0));
             day.unknown_gaps += u64::from(missing.is_none());
             let (id, reason, lost) = (gap.id.clone(), gap.reason.clone(), gap.state == GapState::Lost);
-            day.findings.push(Finding::Gap { id, lost, missing, reason });
+            day.findings.push(Finding::Gap { id, begins, lost, missing, reason });
         };
         let Some(((from, to), (first, last))) = ids.zip(span) else {
             if gap.state != GapState::Filled {
@@ -282,6 +307,8 @@ impl Pass {
             }
             GapState::Filled => {}
             _ if outside > 0 => unfilled(Some(outside)),
+            // Told on the day that it begins.
+            _ if begins != day.day => {}
             _ if missing == 0 => day.findings.push(Finding::WrongGap { id: gap.id.clone() }),
             _ => {}
         }

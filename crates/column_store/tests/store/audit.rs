@@ -290,7 +290,7 @@ fn gaps_and_ids_are_compared() {
     let found = days(root.path(), &contiguous());
     assert_eq!((found[0].missing, found[0].gaps.lost), (2, 1), "once, not by the ids and by the record");
     // Without a rule the record is all there is.
-    let unproven = Finding::Gap { id: "id-3".into(), lost: true, missing: Some(2), reason: "x".into() };
+    let unproven = Finding::Gap { id: "id-3".into(), begins: day(0), lost: true, missing: Some(2), reason: "x".into() };
     assert_eq!(findings(root.path(), &rules(IdRule::None)), [unproven]);
     note(root.path(), gap(3, 4, GapState::Filled));
     let not_filled = Finding::NotFilled { id: "id-3".into(), missing: 2 };
@@ -301,7 +301,7 @@ fn gaps_and_ids_are_compared() {
     // Behind the last id, where no hole shows it.
     let root = recorded(&[&[1, 2]]);
     note(root.path(), gap(3, 7, GapState::Open));
-    let behind = Finding::Gap { id: "id-3".into(), lost: false, missing: Some(5), reason: "x".into() };
+    let behind = Finding::Gap { id: "id-3".into(), begins: day(0), lost: false, missing: Some(5), reason: "x".into() };
     assert_eq!(findings(root.path(), &contiguous()), [behind]);
     note(root.path(), Gap::of_interval(Stream::Trades, DAY_START, DAY_START + 1, "disconnected"));
     let (_, totals) = run(root.path(), &contiguous());
@@ -362,6 +362,41 @@ fn an_interval_without_an_end_is_the_end_of_the_record() {
     assert!(matches!(findings(root.path(), &recording)[..], [Finding::Gap { .. }]));
     note(root.path(), Gap::of_interval(Stream::Trades, at_ns, at_ns + S, "disconnected"));
     assert!(!run(root.path(), &contiguous()).1.is_whole());
+}
+
+/// A gap is filed under the day it begins, and missing on every day it lasts.
+#[test]
+fn an_outage_that_began_days_ago_is_found_on_each_day_asked_for() {
+    let root = recorded(&[&[1, 2]]);
+    let mut store = open(root.path());
+    append(&mut store, &[trade(DAY_START + 4 * DAY_NS, 3)]);
+    flush(&mut store);
+    drop(store);
+    let (from_ns, to_ns) = (DAY_START + 2 * S, DAY_START + 4 * DAY_NS);
+    let only = |first, last| Audit { days: Some(day(first)..=day(last)), ..contiguous() };
+    let outage = Gap::of_interval(Stream::Trades, from_ns, to_ns, "disconnected").with_state(GapState::Lost);
+    note(root.path(), outage.clone());
+    let gap = |lost| Finding::Gap {
+        id: format!("ns-{from_ns}"),
+        begins: day(0),
+        lost,
+        missing: None,
+        reason: "disconnected".into(),
+    };
+    for (first, last) in [(1, 1), (3, 3), (2, 4), (0, 4)] {
+        let found = days(root.path(), &only(first, last));
+        assert_eq!((found[0].day, &found[0].findings[..]), (day(first), &[gap(true)][..]), "from {first}");
+        assert!(found[1..].iter().all(|day| day.findings.is_empty()), "once");
+        let (_, totals) = run(root.path(), &only(first, last));
+        assert_eq!((totals.unknown_gaps, totals.is_whole()), (1, false));
+    }
+    assert!(findings(root.path(), &only(4, 4)).is_empty(), "it was over by then");
+    note(root.path(), outage.with_state(GapState::Filled));
+    assert!(days(root.path(), &only(3, 3)).is_empty(), "nothing is there, and nothing is known to be missing");
+    // One that is under way is missing while somebody records.
+    note(root.path(), Gap::of_interval(Stream::Trades, from_ns, from_ns, "disconnected"));
+    assert!(days(root.path(), &only(3, 3)).is_empty());
+    assert_eq!(findings(root.path(), &Audit { recording: true, ..only(3, 3) }), [gap(false)]);
 }
 
 #[test]

@@ -122,7 +122,8 @@ fn place(finding: &Finding, table: Table, day: Day) -> (String, Option<u64>) {
         | Finding::MissingIds { .. }
         | Finding::UnknownIds { .. }
         | Finding::UnjudgedIds { .. } => (column(table.id_column()), None),
-        Finding::Gap { .. } | Finding::Ended { .. } | Finding::NotFilled { .. } | Finding::WrongGap { .. } => {
+        Finding::Gap { begins, .. } => (format!("gaps.{begins}.jsonl"), None),
+        Finding::Ended { .. } | Finding::NotFilled { .. } | Finding::WrongGap { .. } => {
             (format!("gaps.{day}.jsonl"), None)
         }
         Finding::WrongCoverage { .. } => (format!("coverage.{day}.jsonl"), None),
@@ -155,7 +156,7 @@ fn explain(finding: &Finding) -> String {
         }
         Finding::UnknownIds { count } => format!("{count} rows without an id"),
         Finding::UnjudgedIds { count } => format!("{count} rows could not be judged: too many holes"),
-        Finding::Gap { id, lost, missing, reason } => {
+        Finding::Gap { id, lost, missing, reason, .. } => {
             let unknown = || "an unknown number of events is missing".to_owned();
             let size = missing.map_or_else(unknown, |count| format!("{count} events are missing"));
             format!("gap {id} ({reason}), {}: {size}", if *lost { "lost for good" } else { "open" })
