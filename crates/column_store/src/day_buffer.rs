@@ -18,6 +18,9 @@ pub(crate) struct DayBuffer {
     pub(crate) day: Day,
     /// Rows that every column file has; unknown until the files were first looked at.
     pub(crate) written: Option<u64>,
+    /// What [`written`](DayBuffer::written) was when the files were last found changed: rows behind it are not ours, or
+    /// such that wait still.
+    written_before: Option<u64>,
     /// Rows that are not in the files yet, each with its cells in the order of the columns. Columns are made of them when
     /// they are written: a row that is appended then touches one place in memory and not one for each column.
     rows: Vec<u8>,
@@ -37,6 +40,7 @@ impl DayBuffer {
         DayBuffer {
             day,
             written: None,
+            written_before: None,
             rows: Vec::new(),
             pending: 0,
             paths: Vec::new(),
@@ -83,9 +87,11 @@ impl DayBuffer {
             None => {
                 fs::create_dir_all(directory).map_err(StoreError::io("create", directory))?;
                 let found = Found::on_disk(directory, id.table, self.day)?;
-                // Recovery has run, so this cuts only what something else wrote since; it is kept all the same.
-                found.cut(found.rows(), &mut Vec::new())?;
-                *self.written.insert(found.rows())
+                let rows = found.rows().min(self.written_before.unwrap_or(u64::MAX));
+                // Recovery has run, so this cuts only what something else wrote since, and what could not be taken back
+                // after a write that failed; it is kept all the same.
+                found.cut(rows, &mut Vec::new())?;
+                *self.written.insert(rows)
             }
         };
         if self.paths.is_empty() {
@@ -96,15 +102,15 @@ impl DayBuffer {
             self.files.clear();
             if let StoreError::Changed { .. } = error {
                 // What is there is looked at anew before the next flush, and the day goes on from its whole rows.
-                self.written = None;
+                self.written_before = self.written.take();
             }
             return Err(error);
         }
         if let Err(error) = self.write(columns, written, disk, cells) {
-            for (file, column) in self.files.drain(..).zip(columns) {
-                // Best effort: the rows are rewritten in place at the next flush anyway, this only keeps readers from
-                // seeing half of them meanwhile.
-                _ = file.set_len(written * column.kind.width() as u64);
+            for ((file, column), path) in self.files.drain(..).zip(columns).zip(&self.paths) {
+                // Best effort: readers are kept from rows that the next flush writes in the same place. A file that stays
+                // longer is found by its length then.
+                _ = disk.set_len(&file, path, written * column.kind.width() as u64);
             }
             return Err(error);
         }

@@ -17,6 +17,15 @@ pub trait Disk: Send + Sync {
     /// The operating system's.
     fn write_at(&self, file: &File, path: &Path, bytes: &[u8], offset: u64) -> io::Result<usize>;
 
+    /// Cuts a file to a length.
+    ///
+    /// # Errors
+    /// The operating system's.
+    fn set_len(&self, file: &File, path: &Path, length: u64) -> io::Result<()> {
+        let _ = path;
+        file.set_len(length)
+    }
+
     /// Makes everything written so far to the file system of `root` durable.
     ///
     /// # Errors

@@ -19,6 +19,9 @@ struct Fault(Arc<Mutex<Option<(&'static str, usize)>>>);
 
 struct FaultyDisk(Fault);
 
+/// A disk that fails one write of `time` behind half of its bytes, and then takes nothing back.
+struct StuckDisk(AtomicU32);
+
 /// A disk whose first sync after `open` fails.
 struct UnsyncedDisk(AtomicU32);
 
@@ -29,6 +32,31 @@ impl Disk for UnsyncedDisk {
 
     fn sync(&self, root: &File) -> io::Result<()> {
         if self.0.fetch_add(1, Ordering::Relaxed) == 1 { Err(io::ErrorKind::Other.into()) } else { OsDisk.sync(root) }
+    }
+}
+
+impl Disk for StuckDisk {
+    fn write_at(&self, file: &File, path: &Path, bytes: &[u8], offset: u64) -> io::Result<usize> {
+        let is_time = path.file_name().unwrap().to_str().unwrap().starts_with("time.");
+        match self.0.load(Ordering::Relaxed) {
+            1 if is_time => {
+                self.0.store(2, Ordering::Relaxed);
+                OsDisk.write_at(file, path, &bytes[..bytes.len() / 2], offset)
+            }
+            2 => {
+                self.0.store(3, Ordering::Relaxed);
+                Err(io::ErrorKind::StorageFull.into())
+            }
+            _ => OsDisk.write_at(file, path, bytes, offset),
+        }
+    }
+
+    fn set_len(&self, _: &File, _: &Path, _: u64) -> io::Result<()> {
+        Err(io::Error::other("input/output error"))
+    }
+
+    fn sync(&self, root: &File) -> io::Result<()> {
+        OsDisk.sync(root)
     }
 }
 
@@ -85,6 +113,27 @@ fn a_write_failing_inside_each_column_loses_nothing() {
             assert_eq!(u64s(&all, "event_ns")[6], DAY_START + 9, "columns stay aligned");
         }
     }
+}
+
+/// Whole rows that a failed flush could not take back are not written a second time behind themselves.
+#[test]
+fn rows_that_could_not_be_taken_back_are_not_doubled() {
+    let root = tempfile::tempdir().unwrap();
+    let disk = Arc::new(StuckDisk(AtomicU32::new(0)));
+    let mut store = Store::open(root.path(), Options { disk: disk.clone(), ..Options::default() }).unwrap();
+    append(&mut store, &[md(DAY_START, 0), md(DAY_START, 1)]);
+    flush(&mut store);
+    disk.0.store(1, Ordering::Relaxed);
+    append(&mut store, &(2..6).map(|i| md(DAY_START + i, i)).collect::<Vec<_>>());
+    assert!(store.flush(|_, _| {}).is_err());
+    assert_eq!(lengths(root.path(), Table::Md, "18.11.96".parse().unwrap())[0], ("time".to_owned(), 4 * 4));
+    let error = store.flush(|_, _| {}).unwrap_err();
+    assert!(matches!(error, StoreError::Changed { .. }), "{error}");
+    append(&mut store, &[md(DAY_START + 9, 6)]);
+    assert_eq!(flush(&mut store), 5);
+    assert_eq!(u64s(&read_all(root.path(), Table::Md), "event_id"), [0, 1, 2, 3, 4, 5, 6]);
+    drop(store);
+    assert!(open(root.path()).recovered().is_empty());
 }
 
 #[test]
