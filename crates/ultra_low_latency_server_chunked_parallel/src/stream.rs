@@ -90,7 +90,9 @@ impl Streams {
             return response;
         };
         let shared = Arc::clone(&self.shared);
-        let handshake = handshake.max_message_size(MESSAGE_BYTES_MAX).max_write_buffer_size(WRITE_BYTES_MAX);
+        // Both: a frame is held whole before it is a message.
+        let handshake = handshake.max_message_size(MESSAGE_BYTES_MAX).max_frame_size(MESSAGE_BYTES_MAX);
+        let handshake = handshake.max_write_buffer_size(WRITE_BYTES_MAX);
         let serve = move |socket| async move {
             let _held_to_the_end = place;
             Client::serve(shared, socket).await;

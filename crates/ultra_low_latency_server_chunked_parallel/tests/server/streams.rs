@@ -211,6 +211,21 @@ fn wishes_that_cannot_be_granted_are_told() {
     assert_eq!((u16::from(closed.code), closed.reason.as_str()), (1003, "messages are JSON texts"));
 }
 
+/// A frame that is announced must not be waited for: what came of it would be held.
+#[test]
+fn a_frame_that_announces_too_much_ends_the_stream() {
+    let (_root, server) = start(ApiLimits::default());
+    let ended = || server.sample("gpu_charts_server_streams_closed_total{reason=\"client\"}");
+    let text = |bytes: usize| format!("{:1$}", "", bytes);
+    let mut client = Streaming::open(&server);
+    client.0.send(Message::text(text(16 * 1024))).unwrap();
+    assert_eq!(client.hear().unwrap()["event"], "error");
+    // A masked text's head, and nothing of the text.
+    let length = (16 * 1024 + 1_u64).to_be_bytes();
+    client.0.get_mut().write_all(&[&[0x81, 0xFF][..], &length, &[0; 4]].concat()).unwrap();
+    wait_until("the stream is ended", || ended() == 1.0);
+}
+
 #[test]
 fn places_are_limited() {
     let (_root, server) = start(ApiLimits { stream_clients: 2, ..ApiLimits::default() });
