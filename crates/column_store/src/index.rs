@@ -29,6 +29,9 @@ use crate::{
 use fences::{Fences, Page};
 use series::{Identity, Known, KnownDay, OpenColumn, Picked, Series, Signature, Use, note};
 
+/// Sweeps, about an hour of them, after which days and series that nobody asked for are forgotten.
+const IDLE_SWEEPS: u64 = 3_600;
+
 /// A data directory whose files stay open between requests.
 #[derive(Debug)]
 pub struct Index {
@@ -107,8 +110,8 @@ impl Index {
         self.places.taken()
     }
 
-    /// Follows all paths anew and forgets what they do not lead to any more. To be called about once a second, where
-    /// waiting for a disk is no harm.
+    /// Follows all paths anew and forgets what they do not lead to any more, and what nobody asked for in the last 3,600
+    /// sweeps. To be called about once a second, where waiting for a disk is no harm.
     ///
     /// # Errors
     /// As [`Reader::open`]: nothing is remembered then.
@@ -124,8 +127,13 @@ impl Index {
         };
         let known: Vec<_> = read(&self.series).iter().map(|(id, series)| (id.clone(), Arc::clone(series))).collect();
         for (id, series) in known {
-            let is_in_use = series.used.load(Ordering::Relaxed) + 1 >= now;
-            if !is_in_use {
+            let idle = now.saturating_sub(series.used.load(Ordering::Relaxed));
+            if idle > IDLE_SWEEPS {
+                drop(write(&self.series).remove(&id));
+                continue;
+            }
+            series.sweep(now.saturating_sub(IDLE_SWEEPS));
+            if idle > 1 {
                 continue;
             }
             match opened.reader.identity(&id) {

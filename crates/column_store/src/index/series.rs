@@ -123,6 +123,12 @@ impl KnownDay {
         self.columns.iter().find(|(known, _)| *known == name).map(|(_, known)| known)
     }
 
+    /// Whether a file of it has no name any more.
+    fn has_lost_a_file(&self) -> bool {
+        let is_lost = |column: &OpenColumn| fstat(&*column.file).map_or(true, |stat| stat.st_nlink == 0);
+        self.columns.iter().any(|(_, known)| matches!(known, Known::Open { column, .. } if is_lost(column)))
+    }
+
     fn is_sealed(&self, columns: &[&'static Column]) -> bool {
         let is_sealed = |name| matches!(self.column(name), Some(Known::Open { sealed_rows: Some(_), .. }));
         self.seal.is_some() && is_sealed("time") && columns.iter().all(|column| is_sealed(column.name))
@@ -220,6 +226,8 @@ pub(super) struct Series {
     checked: AtomicU64,
     /// The sweep at which it was last asked for.
     pub(super) used: AtomicU64,
+    /// Its directory at the last sweep, if that was settled.
+    swept: Mutex<Option<Signature>>,
     state: RwLock<State>,
     _place: Place,
 }
@@ -263,8 +271,8 @@ impl Series {
     pub(super) fn new(directory: File, place: Place, now: u64) -> io::Result<Series> {
         let identity = Identity::of(&fstat(&directory)?);
         let (path_checked, used) = (AtomicU64::new(now), AtomicU64::new(now));
-        let checked = AtomicU64::new(u64::MAX);
-        Ok(Series { directory, identity, path_checked, checked, used, state: RwLock::default(), _place: place })
+        let (checked, swept, state) = (AtomicU64::new(u64::MAX), Mutex::default(), RwLock::default());
+        Ok(Series { directory, identity, path_checked, checked, used, swept, state, _place: place })
     }
 
     /// Whether its path may still be believed to lead here.
@@ -376,7 +384,25 @@ impl Series {
         state.days.iter().map(of_day).collect()
     }
 
+    /// Forgets the days that were last used before the sweep `used_from`, and those of which a file was removed: its space on
+    /// the disk is not free before it is closed. Files are only looked at after the directory changed.
+    pub(super) fn sweep(&self, used_from: u64) {
+        let stat = fstat(&self.directory).ok();
+        let signature = stat.map(|stat| Signature::of(&stat)).filter(Signature::is_settled);
+        let before = std::mem::replace(&mut *self.swept.lock().unwrap_or_else(PoisonError::into_inner), signature);
+        let is_same = signature.is_some() && signature == before;
+        let is_over =
+            |known: &KnownDay| known.used.load(Ordering::Relaxed) < used_from || (!is_same && known.has_lost_a_file());
+        let over: Vec<Day> =
+            self.state().days.iter().filter(|(_, known)| is_over(known)).map(|(day, _)| *day).collect();
+        for day in over {
+            self.forget(day);
+        }
+    }
+
     pub(super) fn forget(&self, day: Day) {
-        self.state_mut().days.remove(&day);
+        let known = self.state_mut().days.remove(&day);
+        // Its files are closed when nobody waits for the lock.
+        drop(known);
     }
 }

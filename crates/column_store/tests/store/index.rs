@@ -188,6 +188,52 @@ fn open_files_are_bounded_and_the_least_recently_used_goes() {
     assert_eq!(ids(&one), [5]);
 }
 
+/// What retention removes has to be free on the disk, whether or not somebody asks for it again.
+#[test]
+fn files_that_were_removed_are_closed_by_a_sweep() {
+    let root = tempfile::tempdir().unwrap();
+    let mut store = open(root.path());
+    append(&mut store, &[trade(DAY_START, 1), trade(DAY_START + 86_400 * S, 2)]);
+    flush(&mut store);
+    let index = Index::new(root.path(), 16);
+    select(&index, &["id"], BEGIN, BEGIN + 86_400, Access::Disk).unwrap();
+    wait_until_settled(&index);
+    for _ in 0..9 {
+        index.sweep().unwrap();
+    }
+    assert_eq!(index.open_files(), 5, "two files a day, and the directory");
+    for name in ["time", "id"] {
+        fs::remove_file(file(root.path(), Table::Trades, &format!("{name}.18.11.96.bin"))).unwrap();
+    }
+    index.sweep().unwrap();
+    assert_eq!(index.open_files(), 3);
+    fs::remove_dir_all(root.path().join(id(Table::Trades).path())).unwrap();
+    index.sweep().unwrap();
+    assert_eq!(index.open_files(), 1, "the directory goes when its series is asked for, or after a while");
+}
+
+#[test]
+fn what_nobody_asks_for_is_forgotten_after_a_while() {
+    const A_WHILE: u32 = 3_602;
+    let root = tempfile::tempdir().unwrap();
+    let mut store = open(root.path());
+    append(&mut store, &[trade(DAY_START, 1), trade(DAY_START + 86_400 * S, 2)]);
+    flush(&mut store);
+    let index = Index::new(root.path(), 16);
+    let ask = |begin: u32| select(&index, &["id"], begin, begin, Access::Disk).unwrap();
+    ask(BEGIN);
+    for _ in 0..A_WHILE {
+        ask(BEGIN + 86_400);
+        index.sweep().unwrap();
+    }
+    assert_eq!(index.open_files(), 3, "the other day, and the directory");
+    for _ in 0..A_WHILE {
+        index.sweep().unwrap();
+    }
+    assert_eq!(index.open_files(), 0);
+    assert_eq!(ids(&ask(BEGIN)), [1]);
+}
+
 #[test]
 fn a_sealed_range_has_a_validator_that_changes_with_its_rows() {
     let root = tempfile::tempdir().unwrap();
