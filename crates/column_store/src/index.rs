@@ -4,6 +4,7 @@
 //! that is not sealed, and at the times of the series' directory, which tell of entries that came, went or were replaced.
 //! For sealed days, and for the directories above, that is done once between two [sweeps](Index::sweep).
 
+mod day_set;
 mod fences;
 mod series;
 

@@ -13,7 +13,7 @@ use std::{
 
 use rustix::fs::{Stat, fstat};
 
-use super::fences::Fences;
+use super::{day_set::DaySet, fences::Fences};
 use crate::{
     Column, Day, Seal,
     column_file::{ColumnFile, Place},
@@ -121,6 +121,10 @@ impl KnownDay {
 
     pub(super) fn column(&self, name: &str) -> Option<&Known> {
         self.columns.iter().find(|(known, _)| *known == name).map(|(_, known)| known)
+    }
+
+    fn is_absent(&self) -> bool {
+        matches!(self.column("time"), Some(Known::Absent))
     }
 
     /// Whether a file of it has no name any more.
@@ -239,6 +243,8 @@ struct State {
     /// Goes up with each change of the directory; what was known before is to be looked at again.
     generation: u64,
     days: BTreeMap<Day, KnownDay>,
+    /// Days that have no rows, as of this generation: a client can name very many.
+    absent: DaySet,
 }
 
 impl State {
@@ -314,6 +320,7 @@ impl Series {
         if !is_same {
             let mut state = self.state_mut();
             state.generation += 1;
+            state.absent.clear();
             state.signature = Some(signature);
             state.is_settled = signature.is_settled();
         }
@@ -339,8 +346,10 @@ impl Series {
         let mut next = Some(first);
         while let Some(day) = next.filter(|day| *day <= last) {
             next = day.next();
-            let known = state.days.get(&day).filter(|known| known.generation == state.generation);
-            let picked = known.map_or(Ok(None), |known| known.look(columns, now))?;
+            let picked = match state.days.get(&day).filter(|known| known.generation == state.generation) {
+                Some(known) => known.look(columns, now)?,
+                None => state.absent.contains(day).then_some(Picked::Nothing),
+            };
             if !is_checked && !matches!(picked, Some(Picked::Columns { .. })) {
                 return Ok(None);
             }
@@ -366,7 +375,13 @@ impl Series {
         found.generation = generation;
         found.used.store(now, Ordering::Relaxed);
         let picked = found.pick(columns, false)?;
-        self.state_mut().days.insert(day, found);
+        let mut state = self.state_mut();
+        if !found.is_absent() {
+            state.days.insert(day, found);
+        } else if state.generation == generation {
+            state.days.remove(&day);
+            state.absent.insert(day);
+        }
         Ok(picked)
     }
 
@@ -404,5 +419,39 @@ impl Series {
         let known = self.state_mut().days.remove(&day);
         // Its files are closed when nobody waits for the lock.
         drop(known);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{column_file::Places, schema::Table};
+
+    /// Each costs some 300 bytes as a day, and clients can ask for a hundred years of any series.
+    #[test]
+    fn absent_days_are_remembered_and_take_no_room() {
+        let root = tempfile::tempdir().unwrap();
+        let place = Places::new(1).take().unwrap();
+        let series = Series::new(File::open(root.path()).unwrap(), place, 0).unwrap();
+        let columns = [Table::Trades.column("id").unwrap()];
+        let (first, last) = (Day::from_seconds_clamped(0), Day::from_seconds_clamped(u32::MAX));
+        let look = || series.look(&columns, first, last, 0).unwrap();
+        let deadline = std::time::Instant::now() + Duration::from_secs(30);
+        while !series.state().is_settled {
+            assert!(std::time::Instant::now() < deadline, "it never settles");
+            look();
+        }
+        let Looked { generation, days } = look();
+        for (day, picked) in days {
+            assert!(picked.is_none(), "{day}");
+            let mut found = KnownDay::new(None);
+            found.columns.push(("time", Known::Absent));
+            assert!(matches!(series.learn(day, generation, found, &columns, 0), Ok(Some(Picked::Nothing))));
+        }
+        assert_eq!(series.uses().len(), 0);
+        assert!(look().days.iter().all(|(_, picked)| matches!(picked, Some(Picked::Nothing))));
+        std::fs::write(root.path().join("time.18.11.26.bin"), [0; 4]).unwrap();
+        let days = series.look(&columns, first, last, 1).unwrap().days;
+        assert!(days.iter().all(|(_, picked)| picked.is_none()), "any of them may have come");
     }
 }
