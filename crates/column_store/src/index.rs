@@ -281,7 +281,8 @@ impl Index {
                     let blocks = || sealed.map(|seal| Blocks::new(seal.bytes(column), &self.blocks));
                     let open = same.unwrap_or_else(|| {
                         let (file, fences) = (ColumnFile::new(file, blocks(), Some(place)), Fences::default());
-                        Arc::new(OpenColumn { file: Arc::new(file), identity, sealed: signature, fences })
+                        let checked = AtomicU64::new(u64::MAX);
+                        Arc::new(OpenColumn { file: Arc::new(file), identity, sealed: signature, checked, fences })
                     });
                     Known::Open { column: open, sealed_rows: sealed.map(|seal| seal.rows) }
                 }

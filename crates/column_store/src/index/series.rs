@@ -69,6 +69,8 @@ pub(super) struct OpenColumn {
     pub(super) identity: Identity,
     /// Of a file that its day's seal vouches for: blocks of it are kept as long as this is so.
     pub(super) sealed: Option<Signature>,
+    /// The sweep at which it was last found to be as sealed.
+    pub(super) checked: AtomicU64,
     /// Only in use for `time`.
     pub(super) fences: Fences,
 }
@@ -104,8 +106,6 @@ pub(super) enum Picked {
 pub(super) struct KnownDay {
     /// That of the directory when they were.
     generation: u64,
-    /// The sweep at which they were last looked at.
-    checked: AtomicU64,
     /// The sweep at which they were last used.
     used: AtomicU64,
     pub(super) columns: Vec<(&'static str, Known)>,
@@ -115,8 +115,7 @@ pub(super) struct KnownDay {
 
 impl KnownDay {
     pub(super) fn new(seal: Option<Arc<Seal>>) -> KnownDay {
-        let (checked, used, validators) = (AtomicU64::new(0), AtomicU64::new(0), Mutex::default());
-        KnownDay { generation: 0, checked, used, columns: Vec::new(), seal, validators }
+        KnownDay { generation: 0, used: AtomicU64::new(0), columns: Vec::new(), seal, validators: Mutex::default() }
     }
 
     pub(super) fn column(&self, name: &str) -> Option<&Known> {
@@ -138,12 +137,13 @@ impl KnownDay {
         self.seal.is_some() && is_sealed("time") && columns.iter().all(|column| is_sealed(column.name))
     }
 
-    /// `None` if something of it is not known, or not so any more.
-    fn pick(&self, columns: &[&'static Column], is_trusted: bool) -> io::Result<Option<Picked>> {
+    /// `None` if something of it is not known, or not so any more. Looks at the files that are not sealed, or that were not
+    /// looked at since the last sweep.
+    fn pick(&self, columns: &[&'static Column], now: u64) -> io::Result<Option<Picked>> {
         let (time, mut rows) = match self.column("time") {
             None => return Ok(None),
             Some(Known::Absent) => return Ok(Some(Picked::Nothing)),
-            Some(Known::Open { column, sealed_rows }) => match rows(column, *sealed_rows, 4, is_trusted)? {
+            Some(Known::Open { column, sealed_rows }) => match rows(column, *sealed_rows, 4, now)? {
                 Some(rows) => (Arc::clone(column), rows),
                 None => return Ok(None),
             },
@@ -158,7 +158,7 @@ impl KnownDay {
                 None => return Ok(None),
                 Some(Known::Absent) => return Ok(Some(Picked::Lacks(wanted.name))),
                 Some(Known::Open { column, sealed_rows }) => {
-                    let Some(found) = self::rows(column, *sealed_rows, wanted.kind.width() as u64, is_trusted)? else {
+                    let Some(found) = self::rows(column, *sealed_rows, wanted.kind.width() as u64, now)? else {
                         return Ok(None);
                     };
                     rows = rows.min(found);
@@ -168,18 +168,6 @@ impl KnownDay {
         }
         let validator = if self.is_sealed(columns) { self.validator(columns) } else { None };
         Ok(Some(Picked::Columns { time, columns: picked, rows, validator }))
-    }
-
-    /// Picks, and looks at the files unless they are sealed and were looked at since the last sweep.
-    fn look(&self, columns: &[&'static Column], now: u64) -> io::Result<Option<Picked>> {
-        let is_trusted = self.checked.load(Ordering::Relaxed) == now && self.is_sealed(columns);
-        note(&self.used, now);
-        let picked = self.pick(columns, is_trusted)?;
-        // Only what was looked at whole may be trusted.
-        if picked.is_some() && !is_trusted && self.is_sealed(columns) {
-            self.checked.store(now, Ordering::Relaxed);
-        }
-        Ok(picked)
     }
 
     fn validator(&self, columns: &[&'static Column]) -> Option<u128> {
@@ -208,14 +196,17 @@ pub(super) fn note(place: &AtomicU64, value: u64) {
 }
 
 /// Whole cells in a column; `None` if it is not under its name any more, or not as the seal says.
-fn rows(column: &OpenColumn, sealed: Option<u64>, width: u64, is_trusted: bool) -> io::Result<Option<u64>> {
-    if let (Some(rows), true) = (sealed, is_trusted) {
-        return Ok(Some(rows));
+fn rows(column: &OpenColumn, sealed: Option<u64>, width: u64, now: u64) -> io::Result<Option<u64>> {
+    if sealed.is_some() && column.checked.load(Ordering::Relaxed) == now {
+        return Ok(sealed);
     }
     let stat = fstat(&*column.file)?;
     let rows = u64::try_from(stat.st_size).unwrap_or(0) / width;
     let is_as_sealed = || column.sealed.is_none_or(|signature| signature == Signature::of(&stat));
     let is_as_known = stat.st_nlink > 0 && sealed.is_none_or(|sealed| sealed == rows) && is_as_sealed();
+    if is_as_known && sealed.is_some() {
+        note(&column.checked, now);
+    }
     Ok(is_as_known.then_some(rows))
 }
 
@@ -347,7 +338,10 @@ impl Series {
         while let Some(day) = next.filter(|day| *day <= last) {
             next = day.next();
             let picked = match state.days.get(&day).filter(|known| known.generation == state.generation) {
-                Some(known) => known.look(columns, now)?,
+                Some(known) => {
+                    note(&known.used, now);
+                    known.pick(columns, now)?
+                }
                 None => state.absent.contains(day).then_some(Picked::Nothing),
             };
             if !is_checked && !matches!(picked, Some(Picked::Columns { .. })) {
@@ -374,7 +368,7 @@ impl Series {
     ) -> io::Result<Option<Picked>> {
         found.generation = generation;
         found.used.store(now, Ordering::Relaxed);
-        let picked = found.pick(columns, false)?;
+        let picked = found.pick(columns, now)?;
         let mut state = self.state_mut();
         if !found.is_absent() {
             state.days.insert(day, found);

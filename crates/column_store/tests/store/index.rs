@@ -326,6 +326,23 @@ fn what_is_kept_of_a_sealed_day_is_what_the_file_holds_after_a_sweep() {
     assert_eq!(index.kept_bytes(), kept, "the old blocks are gone");
 }
 
+/// A look at one column of a day says nothing of another one.
+#[test]
+fn each_column_of_a_sealed_day_is_looked_at_after_a_sweep() {
+    let root = tempfile::tempdir().unwrap();
+    sealed_days(root.path(), 1);
+    let index = Index::new(root.path(), 64).keeping(1 << 20);
+    let found = |name| bytes(&select(&index, &[name], BEGIN + 5, BEGIN + 7, Access::Disk).unwrap().selection);
+    wait_until_settled(&index);
+    let before = (found("id"), found("size"));
+    index.sweep().unwrap();
+    assert_eq!(found("id"), before.0);
+    let path = file(root.path(), Table::Trades, "size.18.11.96.bin");
+    fs::File::options().write(true).open(path).unwrap().write_all(&[7; 2_000 * 4]).unwrap();
+    assert_ne!(found("size"), before.1);
+    assert_eq!(u64s(&found("id"), "id"), [5, 6, 7]);
+}
+
 #[test]
 fn the_least_recently_used_days_make_room_for_blocks() {
     let root = tempfile::tempdir().unwrap();
