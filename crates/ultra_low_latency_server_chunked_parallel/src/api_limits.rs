@@ -29,7 +29,7 @@ pub struct ApiLimits {
     /// 500 ms.
     pub stream_poll_ms: u64,
 
-    /// Rows in a message at most (default 2,000): about 100 KB.
+    /// Rows in a message at most (default 2,000): about 100 KB. Fewer if they might take more than 960 KiB.
     pub stream_message_rows: u64,
 
     /// How long a client may take for a message, ms (default 10,000); then it is dropped.

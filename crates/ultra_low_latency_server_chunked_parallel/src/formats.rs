@@ -6,7 +6,7 @@ mod csv;
 mod json_lines;
 
 pub(crate) use arrow::ArrowStream;
-pub(crate) use cell_text::{push_csv_cell, push_json_cell};
+pub(crate) use cell_text::{json_cell_bytes_max, push_csv_cell, push_json_cell};
 pub(crate) use csv::{csv_head, push_csv_rows};
 pub(crate) use json_lines::push_json_lines;
 

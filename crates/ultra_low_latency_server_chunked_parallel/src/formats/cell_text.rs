@@ -30,6 +30,17 @@ pub(crate) fn push_json_cell(text: &mut Vec<u8>, kind: Kind, cell: &[u8]) {
     }
 }
 
+/// Bytes of a cell in JSON at most: the digits of an integer, what `ryu` may need for a float, a UUID in quotes.
+pub(crate) const fn json_cell_bytes_max(kind: Kind) -> usize {
+    match kind {
+        Kind::U32 => 10,
+        Kind::U64 => 20,
+        Kind::F32 => 16,
+        Kind::F64 => 24,
+        Kind::Uuid => 38,
+    }
+}
+
 #[derive(Clone, Copy)]
 enum Number {
     U32(u32),
@@ -94,6 +105,7 @@ mod tests {
         push_csv_cell(&mut in_csv, kind, cell);
         push_json_cell(&mut in_json, kind, cell);
         assert_eq!((std::str::from_utf8(&in_csv), std::str::from_utf8(&in_json)), (Ok(csv), Ok(json)));
+        assert!(json.len() <= json_cell_bytes_max(kind), "{json}");
     }
 
     #[test]
@@ -104,6 +116,9 @@ mod tests {
         check(Kind::F64, &0.1_f64.to_le_bytes(), "0.1", "0.1");
         check(Kind::F64, &1e300_f64.to_le_bytes(), "1e300", "1e300");
         check(Kind::F64, &(-0.0_f64).to_le_bytes(), "-0.0", "-0.0");
+        let long = "-2.2250738585072014e-308";
+        check(Kind::F64, &(-f64::MIN_POSITIVE).to_le_bytes(), long, long);
+        check(Kind::F32, &(-f32::MIN_POSITIVE).to_le_bytes(), "-1.1754944e-38", "-1.1754944e-38");
         check(Kind::F64, &f64::NAN.to_le_bytes(), "", "null");
         check(Kind::F32, &f32::NAN.to_le_bytes(), "", "null");
         check(Kind::F32, &f32::INFINITY.to_le_bytes(), "inf", "null");

@@ -250,7 +250,8 @@ impl Client {
         // What is committed from here on is news again.
         subscription.changes.mark_unchanged();
         let (id, columns, cursor) = (subscription.id.clone(), subscription.columns.clone(), subscription.cursor);
-        let (root, rows_max) = (Arc::clone(&self.shared.root), self.shared.limits.stream_message_rows);
+        let rows_max = self.shared.limits.stream_message_rows.min(message::rows_that_fit(&columns));
+        let root = Arc::clone(&self.shared.root);
         let stepped = self.shared.reads.take(move || {
             let stepped = cursor.step(&root, &id, &columns, rows_max);
             stepped.map_err(|error| unreadable(&id, &error))

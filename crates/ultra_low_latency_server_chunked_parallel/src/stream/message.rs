@@ -3,7 +3,8 @@
 use column_store::Column;
 use serde::{Deserialize, Serialize};
 
-use crate::formats::push_json_cell;
+use super::WRITE_BYTES_MAX;
+use crate::formats::{json_cell_bytes_max, push_json_cell};
 
 /// A client's wish.
 #[derive(Debug, Deserialize)]
@@ -72,6 +73,16 @@ impl Event<'_> {
         // Strings always serialise.
         serde_json::to_string(self).unwrap_or_default()
     }
+}
+
+/// Bytes of a message's rows at most.
+const ROWS_BYTES_MAX: usize = WRITE_BYTES_MAX - 64 * 1024;
+
+/// Rows of these columns that surely fit into a message: what is longer would not be taken for sending at all.
+pub(super) fn rows_that_fit(columns: &[&'static Column]) -> u64 {
+    // Each cell and each row with a comma, the row in brackets.
+    let row: usize = 3 + columns.iter().map(|column| json_cell_bytes_max(column.kind) + 1).sum::<usize>();
+    (ROWS_BYTES_MAX / row).max(1) as u64
 }
 
 /// `{"event":"rows","id":…,"cursor":…,"rows":[[…],…]}`: each row's cells in the order of the columns; the cursor is where

@@ -148,6 +148,18 @@ fn a_stream_is_taken_up_where_it_was_left() {
     assert_eq!(cursor, "19.11.26:1");
 }
 
+/// Of a message that is longer than what may wait for the socket, nothing would be sent.
+#[test]
+fn many_columns_make_messages_of_fewer_rows() {
+    let (root, server) = start(ApiLimits { stream_message_rows: 10_000, ..ApiLimits::default() });
+    write(root.path(), "coinbase", "ETH-USD", &quotes(&[DAY; 4_000]));
+    let mut client = Streaming::open(&server);
+    client.subscribe("x", "ETH-USD", &["event_ns"; 64], json!({"since_ns": 0}));
+    let (rows, cursor) = client.rows("x", 4_000);
+    assert_eq!((rows.len(), cursor.as_str()), (4_000, "18.11.26:4000"));
+    assert_eq!(client.hear().unwrap()["event"], "live");
+}
+
 #[test]
 fn days_without_a_column_and_rows_that_were_cut_are_told() {
     let (root, server) = start(ApiLimits::default());
