@@ -19,6 +19,7 @@ use crate::{
     missing::{Missing, X_MISSING},
     plan::{Plan, PlanError},
     query::{DataQuery, QueryError},
+    room::Room,
     turns::Turns,
 };
 
@@ -39,6 +40,7 @@ struct Inner {
     metrics: Metrics,
     plans: Turns,
     reads: Turns,
+    room: Room,
 }
 
 /// Why a data request has no data as its answer; the texts are the bodies.
@@ -76,7 +78,8 @@ impl DataAnswers {
     pub(crate) fn new(root: &Path, limits: Limits, metrics: Metrics, plans: Turns) -> DataAnswers {
         let reads = Turns::new(limits.reads_at_once);
         let index = Index::new(root, column_files(limits.connections)).keeping(limits.block_cache_bytes);
-        DataAnswers(Arc::new(Inner { index, limits, metrics, plans, reads }))
+        let room = Room::new(limits.answer_bytes);
+        DataAnswers(Arc::new(Inner { index, limits, metrics, plans, reads, room }))
     }
 
     pub(crate) fn index(&self) -> &Index {
@@ -94,6 +97,11 @@ impl DataAnswers {
     /// A bound for reads of large answers.
     pub(crate) fn reads(&self) -> &Turns {
         &self.0.reads
+    }
+
+    /// A bound for what is ready of large answers, where one connection may have many.
+    pub(crate) fn room(&self) -> &Room {
+        &self.0.room
     }
 
     /// Answers one request; never without an answer.
@@ -207,7 +215,8 @@ impl DataAnswers {
                     http::Response::new(Bytes::from(whole)).into_response()
                 }
                 None => {
-                    let chunks = chunks(plan, self.0.limits.chunk_bytes, self.reads().clone(), Some(served));
+                    let (reads, room) = (self.reads().clone(), self.room().clone());
+                    let chunks = chunks(plan, self.0.limits.chunk_bytes, reads, Some(room), Some(served));
                     warp::reply::stream(chunks).into_response()
                 }
             }

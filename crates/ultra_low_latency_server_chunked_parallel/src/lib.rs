@@ -42,6 +42,7 @@ mod plan;
 mod query;
 mod readiness;
 mod reduction;
+mod room;
 mod row_set;
 mod rows;
 mod server;

@@ -23,7 +23,8 @@ pub struct Limits {
     pub rows: u64,
 
     /// Connections open at once (default 1,024); a further one is closed at once. Times two chunks, the HTTP buffers and 64 KiB of HTTP/2
-    /// this is what slow clients can make the process hold: about 380 MiB.
+    /// this is what slow clients can make the process hold: about 380 MiB. What connections with many requests at once may hold beside
+    /// is [`answer_bytes`](Limits::answer_bytes), and [`small_bytes`](Limits::small_bytes) for each of these requests.
     pub connections: usize,
 
     /// Requests under way at once on one HTTP/2 connection (default 100, which its specification asks for at least).
@@ -43,6 +44,11 @@ pub struct Limits {
     /// Bytes of a chunk (default 128 KiB). An answer that is not sent out of its files holds at most two: one being sent,
     /// one ahead.
     pub chunk_bytes: usize,
+
+    /// Bytes of large answers that are ready and not sent yet, of all HTTP/2 streams, connections with TLS and answers in other
+    /// formats together (default 256 MiB). Further pieces wait until clients have taken theirs; one that takes nothing is cut off
+    /// after 30 s.
+    pub answer_bytes: usize,
 
     /// Bytes up to which an answer is read whole and sent at once (default 64 KiB); a longer one is sent out of its files.
     pub small_bytes: usize,
@@ -72,6 +78,7 @@ impl Default for Limits {
             plans_at_once: 8,
             reads_at_once: 32,
             chunk_bytes: 128 * 1024,
+            answer_bytes: 256 << 20,
             small_bytes: 64 * 1024,
             block_cache_bytes: 64 << 20,
             symbol_labels: 500,

@@ -3,8 +3,6 @@
 
 use std::cell::RefCell;
 
-use bytes::Bytes;
-
 /// Buffers that a thread keeps.
 const KEPT: usize = 8;
 
@@ -26,10 +24,6 @@ impl SpareBuffer {
 
     pub(crate) fn bytes_mut(&mut self) -> &mut [u8] {
         &mut self.0
-    }
-
-    pub(crate) fn into_bytes(self) -> Bytes {
-        Bytes::from_owner(self)
     }
 }
 
@@ -62,9 +56,8 @@ mod tests {
         let mut first = SpareBuffer::of(100);
         first.bytes_mut().fill(7);
         let place = first.as_ref().as_ptr();
-        let bytes = first.into_bytes();
-        assert_eq!(bytes, [7; 100].as_slice());
-        drop(bytes);
+        assert_eq!(first.as_ref(), [7; 100]);
+        drop(first);
         let again = SpareBuffer::of(50);
         assert_eq!((again.as_ref().as_ptr(), again.as_ref().len()), (place, 50));
         let many: Vec<_> = (0..2 * KEPT).map(|_| SpareBuffer::of(10)).collect();

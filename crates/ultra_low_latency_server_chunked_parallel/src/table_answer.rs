@@ -86,7 +86,8 @@ impl TableAnswers {
         let served = self.data.metrics().bytes_served(&plan.id, has_symbol);
         let stream = TableStream::new(plan, self.data.limits().chunk_bytes);
         let length = stream.length;
-        let mut response = warp::reply::stream(stream.bytes(self.data.reads().clone(), served)).into_response();
+        let bytes = stream.bytes(self.data.reads().clone(), self.data.room().clone(), served);
+        let mut response = warp::reply::stream(bytes).into_response();
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, format.content_type());
         headers.extend(length.map(|length| (CONTENT_LENGTH, length.into())));

@@ -10,6 +10,7 @@ use metrics_server::{Counter, Handle};
 use crate::{
     formats::{ArrowStream, Format, csv_head, push_csv_rows, push_json_lines},
     header_line::header_line,
+    room::Room,
     row_set::RowSet,
     rows::ColumnRows,
     table_plan::TablePlan,
@@ -20,6 +21,8 @@ use crate::{
 const PIECES_AT_ONCE: usize = 2;
 /// Bytes of the columns in a piece of text, whose digits take some three times as many.
 const TEXT_BYTES: usize = 64 * 1024;
+/// Bytes of text for a byte of a column, about.
+const TEXT_PER_BYTE: usize = 4;
 
 /// The columns and rows while they are sent.
 #[derive(Debug)]
@@ -84,16 +87,17 @@ impl TableStream {
         TableStream { sending: Arc::new(sending), chunk_bytes, length }
     }
 
-    /// The bytes, read and formed on blocking threads, one piece ahead of the client. `served` counts them as they are
-    /// handed on. Ends in an error if a file was cut meanwhile.
+    /// The bytes, read and formed on blocking threads, one piece ahead of the client. `room` bounds the pieces of all answers
+    /// together; `served` counts them as they are handed on. Ends in an error if a file was cut meanwhile.
     pub(crate) fn bytes(
         self,
         reads: Turns,
+        room: Room,
         served: Handle<Counter>,
     ) -> impl Stream<Item = io::Result<Bytes>> + Send + Sync + 'static {
         let sending = self.sending;
         stream::iter(pieces(&sending, self.chunk_bytes))
-            .map(move |piece| form(Arc::clone(&sending), piece, reads.clone()))
+            .map(move |piece| form(Arc::clone(&sending), piece, reads.clone(), room.clone()))
             .buffered(PIECES_AT_ONCE)
             .inspect(move |piece| {
                 if let Ok(bytes) = piece {
@@ -125,20 +129,35 @@ fn pieces(sending: &Sending, chunk_bytes: usize) -> Box<dyn Iterator<Item = Piec
     }
 }
 
-async fn form(sending: Arc<Sending>, piece: Piece, reads: Turns) -> io::Result<Bytes> {
+async fn form(sending: Arc<Sending>, piece: Piece, reads: Turns, room: Room) -> io::Result<Bytes> {
+    let room = room.take(sending.bytes(piece)).await;
     let formed = reads.take(move || {
         let formed = sending.form(piece);
         if let Err(error) = &formed {
             tracing::warn!(series = %sending.id, %error, "answer cut short, its connection is closed");
         }
-        formed.map(Bytes::from)
+        formed
     });
-    formed.await.map_err(io::Error::other)?
+    let formed = formed.await.map_err(io::Error::other)?;
+    formed.map(|bytes| room.keeps(bytes))
 }
 
 impl Sending {
     fn row_bytes(&self) -> usize {
         self.columns.iter().map(ColumnRows::width).sum()
+    }
+
+    /// Bytes of a piece, about.
+    fn bytes(&self, piece: Piece) -> usize {
+        let of_rows = |rows: u64, row: usize| usize::try_from(rows).unwrap_or(0) * row;
+        match (piece, &self.form) {
+            (Piece::Column { column, rows, .. }, _) => {
+                of_rows(rows, self.columns.get(column).map_or(0, ColumnRows::width))
+            }
+            (Piece::Rows { rows, .. }, Form::Csv | Form::JsonLines) => of_rows(rows, self.row_bytes() * TEXT_PER_BYTE),
+            (Piece::Rows { rows, .. }, _) => of_rows(rows, self.row_bytes()),
+            (Piece::Head | Piece::End, _) => 0,
+        }
     }
 
     fn header_line(&self) -> Vec<u8> {
@@ -176,5 +195,62 @@ impl Sending {
             Form::Binary => {}
         }
         Ok(bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, time::Duration};
+
+    use column_store::{Access, Index, Table};
+    use futures_util::future::{self, join_all};
+    use metrics_server::Registry;
+    use tokio::time::timeout;
+
+    use super::*;
+
+    const ROWS: u32 = 1 << 20;
+    const ROOM: usize = 1 << 20;
+
+    fn plan(index: &Index) -> TablePlan {
+        let (exchange, symbol) = ("x".to_owned(), "y".to_owned());
+        let id = Arc::new(SeriesId { exchange, symbol, table: Table::Md });
+        let columns = [Table::Md.column("time").unwrap()];
+        let found = index.select(&id, &columns, 0, u32::MAX, Access::Disk).unwrap();
+        let columns: Vec<_> = found.selection.columns.into_iter().map(|column| ColumnRows::new(column, 1)).collect();
+        let rows = RowSet::Every { first: 0, stride: 1, rows: ROWS.into() };
+        TablePlan { id, columns, rows, format: Format::Arrow, missing: None }
+    }
+
+    /// Clients that take their answers slowly must not make each of them hold what is ready.
+    #[tokio::test]
+    async fn what_is_ready_of_all_answers_is_bounded() {
+        let root = tempfile::tempdir().unwrap();
+        let directory = root.path().join("x/y/MD");
+        fs::create_dir_all(&directory).unwrap();
+        fs::write(directory.join("time.18.11.26.bin"), 1_794_960_000_u32.to_le_bytes().repeat(ROWS as usize)).unwrap();
+        let index = Index::new(root.path(), 64);
+        let (room, reads) = (Room::new(ROOM), Turns::new(32));
+        let served = Registry::default().counter("served", "Bytes").register().unwrap();
+        let stream = || Box::pin(TableStream::new(plan(&index), 1).bytes(reads.clone(), room.clone(), served.clone()));
+        let mut streams: Vec<_> = (0..8).map(|_| stream()).collect();
+        let mut held = Vec::new();
+        for stream in &mut streams {
+            while let Ok(Some(piece)) = timeout(Duration::from_millis(50), stream.next()).await {
+                held.push(piece.unwrap());
+            }
+        }
+        let ready: usize = held.iter().map(Bytes::len).sum();
+        assert!(ready < ROOM + 16 * 1024, "{ready}");
+        // Once they are taken, all go on.
+        held.clear();
+        let taken = |piece: io::Result<Bytes>| {
+            drop(piece.unwrap());
+            future::ready(())
+        };
+        let rests = streams.into_iter().map(|stream| stream.for_each(taken));
+        timeout(Duration::from_secs(30), join_all(rests)).await.unwrap();
+        let whole = TableStream::new(plan(&index), 1).length.unwrap();
+        assert_eq!(served.get(), 8 * whole);
     }
 }

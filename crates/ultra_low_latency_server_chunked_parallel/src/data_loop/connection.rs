@@ -386,7 +386,9 @@ impl Connection {
         }
         sending.bytes(&output, true).await?;
         let answers = &self.shared.answers;
-        let mut chunks = std::pin::pin!(chunks(plan, answers.limits().chunk_bytes, answers.reads().clone(), None));
+        // A connection has one answer at a time: the limit of connections bounds what all of them hold.
+        let chunks = chunks(plan, answers.limits().chunk_bytes, answers.reads().clone(), None, None);
+        let mut chunks = std::pin::pin!(chunks);
         while let Some(chunk) = chunks.next().await {
             let chunk = chunk?;
             sending.bytes(&chunk, true).await?;

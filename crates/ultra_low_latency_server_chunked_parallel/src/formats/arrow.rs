@@ -114,6 +114,7 @@ impl ArrowStream {
 
     /// Appends the columns of a batch after its head.
     pub(crate) fn push_body(bytes: &mut Vec<u8>, columns: &[(&'static Column, Vec<u8>)]) {
+        bytes.reserve_exact(columns.iter().map(|(_, column)| padded(column.len() as u64) as usize).sum());
         for (_, column) in columns {
             bytes.extend_from_slice(column);
             let padding = padded(column.len() as u64) as usize - column.len();

@@ -9,7 +9,7 @@ use std::{
 };
 
 use tempfile::TempDir;
-use ultra_low_latency_server_chunked_parallel::{Config, DataTls};
+use ultra_low_latency_server_chunked_parallel::{Config, DataTls, Limits};
 
 use crate::{
     DAY,
@@ -148,6 +148,21 @@ fn http_2_without_tls_and_many_streams_of_it() {
     assert!(body == expected);
     // Asked to upgrade, it may stay with HTTP/1.1.
     assert!(curl(&["--http2", &url]).0.ends_with(" 200"));
+}
+
+#[test]
+fn large_answers_come_whole_however_little_room_they_have() {
+    let root = recorded();
+    let little = Limits { answer_bytes: 1, ..Limits::default() };
+    let (roomy, cramped) = (Running::start(root.path()), Running::with_limits(root.path(), little));
+    for format in ["", "&format=arrow", "&format=csv"] {
+        let target = target("time,price") + format;
+        let expected = request(roomy.data, "GET", &target).expect(200).body;
+        assert!(request(cramped.data, "GET", &target).expect(200).body == expected, "{format}");
+        let (said, body) = curl(&["--http2-prior-knowledge", &format!("http://{}{target}", cramped.data)]);
+        assert_eq!(said, "2 200", "{format}");
+        assert!(body == expected, "{format}");
+    }
 }
 
 #[test]
