@@ -1,8 +1,10 @@
 //! Bytes on their way to a client.
 
 use std::{
+    future::poll_fn,
     io::{self, ErrorKind},
     ops::Range,
+    pin::pin,
 };
 
 use column_store::Slice;
@@ -78,14 +80,22 @@ impl Sending<'_> {
         answers: &DataAnswers,
         mut on_sent: impl FnMut(u64),
     ) -> io::Result<()> {
+        let mut turn = 0;
         for slice in columns.iter().flat_map(ColumnRows::slices) {
-            self.slice(slice, answers, &mut on_sent).await?;
+            self.slice(slice, answers, &mut turn, &mut on_sent).await?;
         }
         Ok(())
     }
 
-    async fn slice(&self, slice: &Slice, answers: &DataAnswers, on_sent: &mut impl FnMut(u64)) -> io::Result<()> {
-        let (mut position, mut resident, mut turn) = (0, 0, 0);
+    /// `turn` are the bytes that were sent since others had theirs.
+    async fn slice(
+        &self,
+        slice: &Slice,
+        answers: &DataAnswers,
+        turn: &mut u64,
+        on_sent: &mut impl FnMut(u64),
+    ) -> io::Result<()> {
+        let (mut position, mut resident) = (0, 0);
         while position < slice.len() {
             if resident <= position {
                 resident = resident_from(slice, position)?;
@@ -97,7 +107,7 @@ impl Sending<'_> {
                 }
             }
             let (file, offset) = slice.place();
-            let count = usize::try_from((resident - position).min(TURN_BYTES - turn)).unwrap_or(usize::MAX);
+            let count = usize::try_from((resident - position).min(TURN_BYTES - *turn)).unwrap_or(usize::MAX);
             let send = || loop {
                 let mut at = offset + position;
                 match sendfile(self.socket, file, Some(&mut at), count) {
@@ -108,9 +118,11 @@ impl Sending<'_> {
             let sent = match send() {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     self.watch.awaits(Awaited::Room);
-                    turn = 0;
-                    let sent = self.socket.when_writable(send).await;
+                    let (sent, has_waited) = with_waiting(self.socket.when_writable(send)).await;
                     self.watch.awaits(Awaited::Nothing);
+                    if has_waited {
+                        *turn = 0;
+                    }
                     sent
                 }
                 sent => sent,
@@ -119,17 +131,28 @@ impl Sending<'_> {
                 0 => return Err(ErrorKind::UnexpectedEof.into()),
                 sent => {
                     position += sent;
-                    turn += sent;
+                    *turn += sent;
                     on_sent(sent);
                 }
             }
-            if turn >= TURN_BYTES {
+            if *turn >= TURN_BYTES {
                 tokio::task::yield_now().await;
-                turn = 0;
+                *turn = 0;
             }
         }
         Ok(())
     }
+}
+
+/// What comes of something, and whether others had their turn meanwhile.
+async fn with_waiting<T>(work: impl Future<Output = T>) -> (T, bool) {
+    let (mut work, mut has_waited) = (pin!(work), false);
+    poll_fn(|cx| {
+        let polled = work.as_mut().poll(cx);
+        has_waited |= polled.is_pending();
+        polled.map(|done| (done, has_waited))
+    })
+    .await
 }
 
 /// Up to where the slice seems to be in the page cache, for a turn at most. One byte is looked at every so often: to ask for
@@ -160,4 +183,68 @@ async fn fetch(slice: &Slice, bytes: Range<u64>, answers: &DataAnswers) -> io::R
         Ok(())
     });
     fetched.await.map_err(io::Error::other)?
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        cell::Cell,
+        fs,
+        io::Read as _,
+        net::{Ipv4Addr, TcpListener, TcpStream},
+        sync::Arc,
+    };
+
+    use column_store::{Access, ColumnSelection, Index, SeriesId, Table};
+    use metrics_server::Registry;
+
+    use super::*;
+    use crate::{data_loop::watch::Clock, limits::Limits, metrics::Metrics, turns::Turns};
+
+    const SLICE_BYTES: usize = 100 * 1024;
+    const SLICES: usize = 200;
+
+    /// As many days of a quiet series have them.
+    #[tokio::test]
+    async fn many_small_slices_are_sent_in_turns_too() {
+        let root = tempfile::tempdir().unwrap();
+        let directory = root.path().join("x/y/MD");
+        fs::create_dir_all(&directory).unwrap();
+        fs::write(directory.join("time.18.11.26.bin"), 1_794_960_000_u32.to_le_bytes().repeat(SLICE_BYTES / 4))
+            .unwrap();
+        let id = SeriesId { exchange: "x".to_owned(), symbol: "y".to_owned(), table: Table::Md };
+        let column = Table::Md.column("time").unwrap();
+        let found = Index::new(root.path(), 64).select(&id, &[column], 0, u32::MAX, Access::Disk).unwrap();
+        let slices: Vec<_> = found.selection.columns.iter().flat_map(|column| &column.slices).cloned().collect();
+        let rows = (SLICES * SLICE_BYTES / 4) as u64;
+        let columns = [ColumnRows::new(ColumnSelection { column, rows, slices: slices.repeat(SLICES) }, 1)];
+
+        let limits = Limits::default();
+        let metrics = Metrics::register(&mut Registry::default(), &limits).unwrap();
+        let answers = DataAnswers::new(root.path(), limits, metrics, Turns::new(1));
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let client = std::thread::spawn(move || client.read_to_end(&mut Vec::new()).unwrap());
+        let (socket, _) = listener.accept().unwrap();
+        socket.set_nonblocking(true).unwrap();
+        let socket = LoopSocket::Tcp(tokio::net::TcpStream::from_std(socket).unwrap());
+        let watch = Watch::new(Arc::new(Clock::new()), &metrics_server::Limits::default());
+
+        let (in_turn, most) = (Cell::new(0), Cell::new(0));
+        let on_sent = |bytes| {
+            in_turn.set(in_turn.get() + bytes);
+            most.set(most.get().max(in_turn.get()));
+        };
+        let sending = Sending { socket: &socket, watch: &watch };
+        let mut sent = pin!(sending.columns(&columns, &answers, on_sent));
+        poll_fn(|cx| {
+            in_turn.set(0);
+            sent.as_mut().poll(cx)
+        })
+        .await
+        .unwrap();
+        drop(socket);
+        assert_eq!(client.join().unwrap(), SLICES * SLICE_BYTES);
+        assert!((1..=TURN_BYTES).contains(&most.get()), "{}", most.get());
+    }
 }
