@@ -20,6 +20,7 @@ use crate::{
     plan::{Plan, PlanError},
     query::{DataQuery, QueryError},
     room::Room,
+    served::Served,
     turns::Turns,
 };
 
@@ -211,8 +212,11 @@ impl DataAnswers {
             let served = self.0.metrics.bytes_served(&plan.id, plan.has_symbol());
             match whole {
                 Some(whole) => {
-                    served.add(whole.len() as u64);
-                    http::Response::new(Bytes::from(whole)).into_response()
+                    let served = Served { counter: served, bytes: whole.len() as u64 };
+                    let mut response = http::Response::new(Bytes::from(whole)).into_response();
+                    // The client may turn out to have it.
+                    response.extensions_mut().insert(served);
+                    response
                 }
                 None => {
                     let (reads, room) = (self.reads().clone(), self.room().clone());

@@ -22,6 +22,7 @@ use tower::{Layer, Service};
 use crate::{
     cors::{self, Cors},
     etag,
+    served::Served,
 };
 
 /// A [`Layer`] of it.
@@ -92,10 +93,12 @@ where
     }
 }
 
-/// Leaves the body of an answer away that the client has.
-fn unchanged<B: Body>(response: Response<B>, tags: Option<&HeaderValue>) -> Response<Either<B, Empty<B::Data>>> {
+/// Leaves the body of an answer away that the client has, and counts that of any other one.
+fn unchanged<B: Body>(mut response: Response<B>, tags: Option<&HeaderValue>) -> Response<Either<B, Empty<B::Data>>> {
+    let served = response.extensions_mut().remove::<Served>();
     let etag = response.headers().get(ETAG).filter(|_| response.status() == StatusCode::OK);
     if !etag.zip(tags).is_some_and(|(etag, tags)| etag::is_named(etag, tags.as_bytes())) {
+        served.iter().for_each(Served::count);
         return response.map(Either::Left);
     }
     let mut response = response.map(|_| Either::Right(Empty::new()));

@@ -45,6 +45,7 @@ mod reduction;
 mod room;
 mod row_set;
 mod rows;
+mod served;
 mod server;
 mod shown;
 mod spare;

@@ -166,6 +166,21 @@ fn large_answers_come_whole_however_little_room_they_have() {
 }
 
 #[test]
+fn an_answer_that_the_client_has_serves_no_bytes() {
+    let root = TempDir::new().unwrap();
+    write_btc(root.path(), &quotes(&[DAY]));
+    seal_btc(root.path(), "18.11.26");
+    let server = Running::start(root.path());
+    let url = format!("http://{}{}", server.data, target("time"));
+    let served = || server.sample("gpu_charts_server_data_bytes_served_total{symbol=\"BTC-USD\",type=\"MD\"}");
+    let (said, body) = curl(&["--http2-prior-knowledge", &url]);
+    assert_eq!((said.as_str(), served()), ("2 200", body.len() as f64));
+    let etag = request(server.data, "HEAD", &target("time")).expect(200).header("etag").unwrap().to_owned();
+    let (said, none) = curl(&["--http2-prior-knowledge", "-H", &format!("If-None-Match: {etag}"), &url]);
+    assert_eq!((said.as_str(), none.len(), served()), ("2 304", 0, body.len() as f64));
+}
+
+#[test]
 fn many_streams_of_one_connection() {
     let root = recorded();
     let plain = Running::start(root.path());
