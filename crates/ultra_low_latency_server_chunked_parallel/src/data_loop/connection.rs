@@ -43,15 +43,15 @@ const OUTPUT_BYTES: usize = 128 * 1024;
 
 /// What the connections of one thread share between two waits.
 struct Scratch {
-    input: Box<[u8]>,
     output: Vec<u8>,
     date: Date,
     series: KnownSeries,
 }
 
 thread_local! {
+    /// What was read, apart from what comes of it: nothing need be taken out, and put back whatever happens.
+    static INPUT: RefCell<Box<[u8]>> = RefCell::new(vec![0; INPUT_BYTES].into());
     static SCRATCH: RefCell<Scratch> = RefCell::new(Scratch {
-        input: vec![0; INPUT_BYTES].into(),
         output: Vec::with_capacity(OUTPUT_BYTES),
         date: Date::new(),
         series: KnownSeries::default(),
@@ -170,19 +170,14 @@ impl Connection {
         let mut pending = std::mem::take(&mut self.pending);
         self.watch.reads(!pending.is_empty());
         let step = poll_fn(|cx| {
-            SCRATCH.with_borrow_mut(|scratch| {
-                let mut input = std::mem::take(&mut scratch.input);
-                let step = match self.socket.poll_read(cx, &mut input) {
-                    Poll::Pending => Poll::Pending,
-                    Poll::Ready(Ok(0)) => Poll::Ready(Ok(Step::Close)),
-                    Poll::Ready(Ok(read)) => {
-                        let read = input.get(..read).unwrap_or_default();
-                        Poll::Ready(self.received(read, scratch, &mut pending))
-                    }
-                    Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
-                };
-                scratch.input = input;
-                step
+            INPUT.with_borrow_mut(|input| match self.socket.poll_read(cx, input) {
+                Poll::Pending => Poll::Pending,
+                Poll::Ready(Ok(0)) => Poll::Ready(Ok(Step::Close)),
+                Poll::Ready(Ok(read)) => {
+                    let read = input.get(..read).unwrap_or_default();
+                    Poll::Ready(SCRATCH.with_borrow_mut(|scratch| self.received(read, scratch, &mut pending)))
+                }
+                Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
             })
         })
         .await;
@@ -421,5 +416,66 @@ impl<'a> Spoken<'a> {
 impl Drop for Spoken<'_> {
     fn drop(&mut self) {
         self.0.spoke(Protocol::Http1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::Write as _,
+        os::unix::net::UnixStream,
+        panic::{AssertUnwindSafe, catch_unwind},
+        path::Path,
+        pin::pin,
+        task::{Context, Wake, Waker},
+    };
+
+    use metrics_server::Registry;
+
+    use super::*;
+    use crate::{data_loop::watch::Clock, limits::Limits, turns::Turns};
+
+    /// Panics when it is forgotten.
+    struct Bomb;
+
+    impl Wake for Bomb {
+        fn wake(self: Arc<Self>) {}
+    }
+
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            assert!(std::thread::panicking(), "on purpose");
+        }
+    }
+
+    fn connection(shared: &Arc<Shared>) -> (Connection, UnixStream) {
+        let (ours, client) = UnixStream::pair().unwrap();
+        ours.set_nonblocking(true).unwrap();
+        let socket = LoopSocket::Unix(tokio::net::UnixStream::from_std(ours).unwrap());
+        let watch = Watch::new(Arc::new(Clock::new()), &metrics_server::Limits::default());
+        (Connection::new(socket, Arc::clone(shared), Arc::new(watch)), client)
+    }
+
+    #[tokio::test]
+    async fn a_panic_leaves_the_thread_fit_for_other_connections() {
+        let limits = Limits::default();
+        let metrics = Metrics::register(&mut Registry::default(), &limits).unwrap();
+        let answers = DataAnswers::new(Path::new("/nonexistent"), limits, metrics, Turns::new(1));
+        let (cors, is_draining) = (&b""[..], AtomicBool::new(false));
+        let shared = Arc::new(Shared { answers, endpoint: None, cors, is_for_all_origins: true, is_draining });
+
+        let (mut broken, _client) = connection(&shared);
+        let mut step = pin!(broken.step());
+        let bomb = Waker::from(Arc::new(Bomb));
+        assert!(step.as_mut().poll(&mut Context::from_waker(&bomb)).is_pending());
+        drop(bomb);
+        // The socket forgets who waited for it before, in the middle of the read.
+        let polled = catch_unwind(AssertUnwindSafe(|| step.as_mut().poll(&mut Context::from_waker(Waker::noop()))));
+        assert!(polled.is_err());
+
+        let (mut other, mut client) = connection(&shared);
+        client.write_all(b"GET /").unwrap();
+        assert!(matches!(other.step().await, Ok(Step::Read)), "nobody has hung up");
+        assert_eq!(other.pending, b"GET /");
     }
 }

@@ -16,7 +16,7 @@ use crate::{
     client::{connect, receive, request},
     running::{Running, config},
     wait_until,
-    written::write_large_day,
+    written::{quotes, seal_btc, write_btc, write_large_day},
 };
 
 fn output(program: &str, arguments: &[&str]) -> Vec<u8> {
