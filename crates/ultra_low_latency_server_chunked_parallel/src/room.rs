@@ -14,7 +14,9 @@ pub(crate) struct Room {
 
 /// Room that is taken, until this or what was put in is dropped.
 #[derive(Debug)]
-pub(crate) struct TakenRoom(Option<OwnedSemaphorePermit>);
+pub(crate) struct TakenRoom {
+    _permit: Option<OwnedSemaphorePermit>,
+}
 
 /// Bytes and their room.
 struct Kept<B> {
@@ -32,14 +34,14 @@ impl Room {
     pub(crate) async fn take(&self, bytes: usize) -> TakenRoom {
         let bytes = u32::try_from(bytes).unwrap_or(u32::MAX).min(self.all);
         // Never closed; if it were, going on without would still be correct.
-        TakenRoom(Arc::clone(&self.bytes).acquire_many_owned(bytes).await.ok())
+        TakenRoom { _permit: Arc::clone(&self.bytes).acquire_many_owned(bytes).await.ok() }
     }
 }
 
 impl TakenRoom {
     /// Of whoever needs none.
     pub(crate) fn none() -> TakenRoom {
-        TakenRoom(None)
+        TakenRoom { _permit: None }
     }
 
     /// The bytes, which keep their room until the last copy of them is dropped.

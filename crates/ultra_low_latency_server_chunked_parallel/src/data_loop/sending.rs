@@ -215,9 +215,10 @@ mod tests {
         let id = SeriesId { exchange: "x".to_owned(), symbol: "y".to_owned(), table: Table::Md };
         let column = Table::Md.column("time").unwrap();
         let found = Index::new(root.path(), 64).select(&id, &[column], 0, u32::MAX, Access::Disk).unwrap();
-        let slices: Vec<_> = found.selection.columns.iter().flat_map(|column| &column.slices).cloned().collect();
+        let slices = found.selection.columns.into_iter().flat_map(|column| column.slices);
+        let slices = std::iter::repeat_n(slices.collect::<Vec<_>>(), SLICES).flatten().collect();
         let rows = (SLICES * SLICE_BYTES / 4) as u64;
-        let columns = [ColumnRows::new(ColumnSelection { column, rows, slices: slices.repeat(SLICES) }, 1)];
+        let columns = [ColumnRows::new(ColumnSelection { column, rows, slices }, 1)];
 
         let limits = Limits::default();
         let metrics = Metrics::register(&mut Registry::default(), &limits).unwrap();
@@ -236,13 +237,15 @@ mod tests {
             most.set(most.get().max(in_turn.get()));
         };
         let sending = Sending { socket: &socket, watch: &watch };
-        let mut sent = pin!(sending.columns(&columns, &answers, on_sent));
-        poll_fn(|cx| {
-            in_turn.set(0);
-            sent.as_mut().poll(cx)
-        })
-        .await
-        .unwrap();
+        {
+            let mut sent = pin!(sending.columns(&columns, &answers, on_sent));
+            poll_fn(|cx| {
+                in_turn.set(0);
+                sent.as_mut().poll(cx)
+            })
+            .await
+            .unwrap();
+        }
         drop(socket);
         assert_eq!(client.join().unwrap(), SLICES * SLICE_BYTES);
         assert!((1..=TURN_BYTES).contains(&most.get()), "{}", most.get());
