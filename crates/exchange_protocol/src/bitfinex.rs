@@ -6,7 +6,8 @@
 //!
 //! Not confirmed: `trades` with `TIMESTAMP` and `SEQ_ALL` together (what follows a body is told apart by its size, so any of
 //! the two may be missing), a budget for frames that we send, and the rates of REST endpoints (the lowest one named counts).
-//! The documentation has `unsubscribe` and `unsubscribed` with a `chanId`.
+//! The documentation has `unsubscribe` and `unsubscribed` with a `chanId`, and wants all channels unsubscribed from and subscribed
+//! to again after maintenance; whether the venue keeps them meanwhile it does not say.
 
 mod checksum;
 mod message;
@@ -143,9 +144,11 @@ impl Session for Connection {
         vec![json!({"event": "conf", "flags": FLAGS}).to_string()]
     }
 
+    /// What is held still, because the venue kept it in maintenance, is unsubscribed from first, or the venue would call it a
+    /// repetition and tell no book anew.
     fn subscribe(&mut self, wanted: &[Subscription]) -> Vec<String> {
         self.asked.extend(wanted.iter().cloned());
-        let frame = |asked: &Subscription| match asked.stream {
+        let ask = |asked: &Subscription| match asked.stream {
             Stream::Trades | Stream::AggregatedTrades => {
                 json!({"event": "subscribe", "channel": "trades", "symbol": asked.symbol}).to_string()
             }
@@ -155,19 +158,19 @@ impl Session for Connection {
             })
             .to_string(),
         };
-        wanted.iter().map(frame).collect()
+        let mut frames = Vec::new();
+        for subscription in wanted {
+            self.end(subscription, &mut frames);
+            frames.push(ask(subscription));
+        }
+        frames
     }
 
     fn unsubscribe(&mut self, unwanted: &[Subscription]) -> Vec<String> {
         let mut frames = Vec::new();
         for subscription in unwanted {
             self.asked.remove(subscription);
-            for (id, channel) in &mut self.channels {
-                if channel.subscription == *subscription && !matches!(channel.state, State::Ending) {
-                    channel.state = State::Ending;
-                    frames.push(json!({"event": "unsubscribe", "chanId": id}).to_string());
-                }
-            }
+            self.end(subscription, &mut frames);
         }
         frames
     }
@@ -276,6 +279,15 @@ fn update(
 }
 
 impl Connection {
+    fn end(&mut self, subscription: &Subscription, frames: &mut Vec<String>) {
+        for (id, channel) in &mut self.channels {
+            if channel.subscription == *subscription && !matches!(channel.state, State::Ending) {
+                channel.state = State::Ending;
+                frames.push(json!({"event": "unsubscribe", "chanId": id}).to_string());
+            }
+        }
+    }
+
     fn info(&mut self, info: &Info<'_>, sink: &mut dyn FnMut(Event<'_>)) -> Result<MessageType, DecodeError> {
         match info.event.as_ref() {
             "info" => {
@@ -293,10 +305,7 @@ impl Connection {
                 Ok(MessageType::Subscription)
             }
             "unsubscribed" => {
-                let id = info.channel_id.ok_or(DecodeError::Missing("chanId"))?;
-                if let Some(Channel { subscription: Subscription { symbol, stream }, .. }) = self.channels.remove(&id) {
-                    sink(Event::Unsubscribed { symbol: &symbol, stream });
-                }
+                self.ended(info.channel_id.ok_or(DecodeError::Missing("chanId"))?, sink);
                 Ok(MessageType::Subscription)
             }
             "conf" => {
@@ -313,16 +322,31 @@ impl Connection {
                 Ok(MessageType::Heartbeat)
             }
             "error" => {
-                // 10301: subscribed already, or about to be; its acknowledgement came or comes.
-                if info.code != Some(10_301) {
-                    let reason = info.msg.as_deref().unwrap_or("error without a message");
-                    let symbol = info.symbol.as_deref();
-                    let stream = symbol.and_then(|symbol| self.stream(info.channel.as_deref()?, symbol));
-                    sink(Event::Rejected { symbol, stream, reason });
+                match (info.code, info.channel_id) {
+                    // Subscribed already, or about to be; its acknowledgement came or comes.
+                    (Some(10_301), _) => {}
+                    // No such subscription: the venue forgot what was to end.
+                    (Some(10_400 | 10_401), Some(id)) if self.is_ending(id) => self.ended(id, sink),
+                    _ => {
+                        let reason = info.msg.as_deref().unwrap_or("error without a message");
+                        let symbol = info.symbol.as_deref();
+                        let stream = symbol.and_then(|symbol| self.stream(info.channel.as_deref()?, symbol));
+                        sink(Event::Rejected { symbol, stream, reason });
+                    }
                 }
                 Ok(MessageType::Error)
             }
             unknown => Err(DecodeError::unknown_type(unknown)),
+        }
+    }
+
+    fn is_ending(&self, id: u64) -> bool {
+        self.channels.get(&id).is_some_and(|channel| matches!(channel.state, State::Ending))
+    }
+
+    fn ended(&mut self, id: u64, sink: &mut dyn FnMut(Event<'_>)) {
+        if let Some(Channel { subscription: Subscription { symbol, stream }, .. }) = self.channels.remove(&id) {
+            sink(Event::Unsubscribed { symbol: &symbol, stream });
         }
     }
 

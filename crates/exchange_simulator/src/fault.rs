@@ -81,9 +81,12 @@ pub enum FaultKind {
         /// Time from the announcement to the end.
         lead: Duration,
     },
-    /// `maintenance`: announced, nothing of the market comes for `lasting` (5 s without), its end is announced. Bitfinex
-    /// (which forgets all subscriptions) and Kraken.
-    Maintenance,
+    /// `maintenance`: announced, nothing of the market comes for `lasting` (5 s without), its end is announced. Bitfinex and
+    /// Kraken.
+    Maintenance {
+        /// Whether Bitfinex has the subscriptions still when it is over; Kraken always has.
+        keeps: bool,
+    },
     /// `http`: handshakes, REST requests or both are answered with a status.
     Http {
         /// The status, e.g. 429 or 418.
@@ -230,7 +233,7 @@ impl Fault {
             FaultKind::Notice { .. } => {
                 matches!(venue, VenueKind::Binance | VenueKind::Okx | VenueKind::Bitfinex)
             }
-            FaultKind::Maintenance => matches!(venue, VenueKind::Kraken | VenueKind::Bitfinex),
+            FaultKind::Maintenance { .. } => matches!(venue, VenueKind::Kraken | VenueKind::Bitfinex),
             _ => true,
         }
     }
@@ -251,7 +254,7 @@ impl FaultKind {
             Self::Duplicate => "duplicate",
             Self::Gap { .. } => "gap",
             Self::Notice { .. } => "notice",
-            Self::Maintenance => "maintenance",
+            Self::Maintenance { .. } => "maintenance",
             Self::Http { .. } => "http",
             Self::Glued => "glued",
             Self::BadSymbol { .. } => "bad-symbol",

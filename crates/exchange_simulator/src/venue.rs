@@ -223,7 +223,7 @@ pub(crate) trait Protocol: Send + Sync {
         None
     }
 
-    /// Whether the end of maintenance leaves no subscription.
+    /// Whether the end of maintenance leaves no subscription, if the fault does not say otherwise.
     fn forgets_in_maintenance(&self) -> bool {
         false
     }

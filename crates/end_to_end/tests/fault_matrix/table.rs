@@ -156,7 +156,11 @@ pub(crate) fn cell(kind: &str, venue: VenueKind) -> Cell {
             Kraken => return Cell::Never("Kraken announces maintenance only"),
         },
         "maintenance" => match venue {
-            Kraken | Bitfinex => vec![plan("", &["maintenance:for=2s"], &[Filled])],
+            Kraken => vec![plan("", &["maintenance:for=2s"], &[Filled])],
+            Bitfinex => vec![
+                plan("subscriptions forgotten", &["maintenance:for=2s"], &[Filled]),
+                plan("subscriptions kept", &["maintenance:keeps=yes,for=2s"], &[Filled]),
+            ],
             _ => return Cell::Never("the venue's protocol has no such announcement"),
         },
         "http" => vec![

@@ -157,6 +157,28 @@ fn words_about_the_connection() {
     check_error(session.as_mut(), r#"{"event":"party"}"#, "unknown message type `party`");
 }
 
+/// Whether the venue kept the channels in maintenance or forgot them.
+#[test]
+fn after_maintenance_what_is_held_ends_before_it_is_asked_for() {
+    let mut session = bitfinex();
+    for code in [20_060, 20_061] {
+        lines(session.as_mut(), &format!(r#"{{"event":"info","code":{code},"msg":"a word"}}"#));
+    }
+    let [trades, book] = [Stream::Trades, Stream::Quotes].map(|stream| subscription("tBTCUSD", stream));
+    let ask_trades = r#"{"channel":"trades","event":"subscribe","symbol":"tBTCUSD"}"#;
+    let ask_book = r#"{"channel":"book","event":"subscribe","freq":"F0","len":"25","prec":"P0","symbol":"tBTCUSD"}"#;
+    let end = |id: u64| format!(r#"{{"chanId":{id},"event":"unsubscribe"}}"#);
+    assert_eq!(session.subscribe(&[trades.clone(), book]), [&end(1), ask_trades, &end(2), ask_book]);
+    assert_eq!(session.subscribe(&[trades]), [ask_trades], "it is ending");
+    check_lines(session.as_mut(), "[2,[6001,1,1],4]", &["SocketSequence(4)"]);
+    let kept = r#"{"event":"unsubscribed","status":"OK","chanId":1}"#;
+    check_lines(session.as_mut(), kept, &["Unsubscribed { symbol: \"tBTCUSD\", stream: Trades }"]);
+    let forgotten = r#"{"event":"error","msg":"unsubscribe: invalid","code":10400,"chanId":2}"#;
+    check(session.as_mut(), forgotten, MessageType::Error, "Unsubscribed { symbol: \"tBTCUSD\", stream: Quotes }");
+    let refused = "Rejected { symbol: None, stream: None, reason: \"unsubscribe: invalid\" }";
+    check(session.as_mut(), forgotten, MessageType::Error, refused);
+}
+
 #[test]
 fn refusals_and_endings() {
     let mut session = bitfinex();

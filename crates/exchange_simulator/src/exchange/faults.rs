@@ -118,7 +118,7 @@ impl Exchange {
                     state.cuts.push((at, id));
                 }
             }
-            FaultKind::Maintenance => {
+            FaultKind::Maintenance { .. } => {
                 for id in ids {
                     self.announce(state, id, Notice::MaintenanceBegins);
                     self.mute(state, id, fault);
@@ -132,7 +132,7 @@ impl Exchange {
 
     fn end(&self, state: &mut State, fault: &Fault) {
         match fault.kind {
-            FaultKind::Stall | FaultKind::Maintenance => {
+            FaultKind::Stall | FaultKind::Maintenance { .. } => {
                 for id in self.struck(state, fault) {
                     if fault.kind == FaultKind::Stall && fault.symbol.is_none() {
                         state.hub.stall(id, None);
@@ -140,7 +140,10 @@ impl Exchange {
                     }
                     let Some(session) = state.hub.session(id) else { continue };
                     session.muted.retain(|_, by| *by != fault.kind.name());
-                    if fault.kind == FaultKind::Maintenance {
+                    if let FaultKind::Maintenance { keeps } = fault.kind {
+                        if !keeps && self.protocol.forgets_in_maintenance() {
+                            forget(state, id);
+                        }
                         self.announce(state, id, Notice::MaintenanceEnds);
                     }
                 }
@@ -170,13 +173,6 @@ impl Exchange {
     fn announce(&self, state: &mut State, id: u64, notice: Notice) {
         let Some(session) = state.hub.session(id) else { return };
         let Some(frame) = self.protocol.notice(notice, session, self.clock.now_us()) else { return };
-        if notice == Notice::MaintenanceEnds && self.protocol.forgets_in_maintenance() {
-            let forgotten: Vec<String> = std::mem::take(&mut session.topics).into_iter().collect();
-            if let Some(channels) = &mut session.channels {
-                channels.ids.clear();
-            }
-            state.hub.unsubscribe(id, forgotten);
-        }
         state.hub.reply(id, frame.clone());
         self.note(ControlMessage::Notice, id, frame);
     }
@@ -225,6 +221,16 @@ impl State {
             self.refuse = Refuse::Until(Instant::now() + time);
         }
     }
+}
+
+/// The venue has lost the subscriptions of a connection.
+fn forget(state: &mut State, id: u64) {
+    let Some(session) = state.hub.session(id) else { return };
+    let forgotten: Vec<String> = std::mem::take(&mut session.topics).into_iter().collect();
+    if let Some(channels) = &mut session.channels {
+        channels.ids.clear();
+    }
+    state.hub.unsubscribe(id, forgotten);
 }
 
 /// Whether one more fits into so many in so long.

@@ -252,7 +252,7 @@ impl Board {
 impl Fault {
     /// How long it lasts, if its end is a matter of time.
     fn time(&self) -> Option<std::time::Duration> {
-        let pause = (self.kind == FaultKind::Maintenance).then_some(super::MAINTENANCE);
+        let pause = matches!(self.kind, FaultKind::Maintenance { .. }).then_some(super::MAINTENANCE);
         self.lasting.or(pause)
     }
 }

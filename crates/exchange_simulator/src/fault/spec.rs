@@ -22,7 +22,7 @@ Faults: KIND[@VENUE][:key=value,...]
     duplicate                 a message comes twice
     gap:rest=yes              a message does not come; rest=no: REST does not have its trades either
     notice:lead=1s            announced end: Binance serverShutdown, OKX 64008, Bitfinex 20051
-    maintenance               announced pause: Bitfinex 20060 and 20061, Kraken status
+    maintenance:keeps=no      announced pause: Bitfinex 20060 and 20061, Kraken status; keeps=yes: subscriptions live on
     http:status=429,retry-after=1s,on=both   handshake, rest or both are answered with a status
     glued                     the first frame is in one TCP segment with the handshake's response
     bad-symbol:batch=no       a listed symbol is refused; batch=yes: with all in its request
@@ -128,7 +128,7 @@ fn kind(name: &str, keys: &mut Keys<'_>) -> Result<FaultKind, Error> {
         "duplicate" => FaultKind::Duplicate,
         "gap" => FaultKind::Gap { rest: keys.yes("rest")?.unwrap_or(true) },
         "notice" => FaultKind::Notice { lead: keys.duration("lead")?.unwrap_or(second) },
-        "maintenance" => FaultKind::Maintenance,
+        "maintenance" => FaultKind::Maintenance { keeps: keys.yes("keeps")?.unwrap_or(false) },
         "http" => FaultKind::Http {
             status: keys.parse("status", status)?.unwrap_or(429),
             retry_after: keys.parse("retry-after", retry_after)?.unwrap_or(Some(second)),
@@ -198,6 +198,7 @@ fn own_keys(kind: &FaultKind) -> Vec<String> {
         FaultKind::Oversized { bytes } => vec![format!("bytes={bytes}")],
         FaultKind::Gap { rest } => vec![format!("rest={}", yes(*rest))],
         FaultKind::Notice { lead } => vec![format!("lead={}", compact(*lead))],
+        FaultKind::Maintenance { keeps } => vec![format!("keeps={}", yes(*keeps))],
         FaultKind::Http { status, retry_after, on } => vec![
             format!("status={status}"),
             format!("retry-after={}", retry_after.map_or_else(|| "none".to_owned(), compact)),
@@ -257,7 +258,8 @@ mod tests {
             "duplicate:stream=quotes",
             "gap@bitfinex:rest=no,symbol=tLINK:USD,times=20",
             "notice@okx:lead=1m30s",
-            "maintenance@kraken",
+            "maintenance@kraken:keeps=no",
+            "maintenance@bitfinex:keeps=yes,for=2s",
             "http:status=418,retry-after=2m,on=rest",
             "http:status=503,retry-after=none,on=handshake",
             "glued",

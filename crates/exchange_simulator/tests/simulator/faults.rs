@@ -217,12 +217,15 @@ async fn ends_are_announced_as_each_venue_does() {
 #[tokio::test]
 async fn maintenance_begins_pauses_and_ends() {
     let simulator = start(Config { symbols: 1, ..five() }).await;
-    for (kind, connection, words) in
-        [(VenueKind::Kraken, 1, ["maintenance", "online"]), (VenueKind::Bitfinex, 2, ["20060", "20061"])]
-    {
+    let (online, over) = (["maintenance", "online"], ["20060", "20061"]);
+    for (kind, connection, keeps, words) in [
+        (VenueKind::Kraken, 1, false, online),
+        (VenueKind::Bitfinex, 2, false, over),
+        (VenueKind::Bitfinex, 3, true, over),
+    ] {
         let mut client = ready(&simulator, kind, connection).await;
         let before = told(&simulator, connection).len();
-        let id = simulator.inject(&at(kind, FaultKind::Maintenance)).unwrap();
+        let id = simulator.inject(&at(kind, FaultKind::Maintenance { keeps }).connection(connection)).unwrap();
         client.other(words[0]).await;
         simulator.emit_events(kind.name(), 50);
         assert_eq!(told(&simulator, connection).len(), before, "{kind}");
@@ -230,7 +233,7 @@ async fn maintenance_begins_pauses_and_ends() {
         simulator.lift(id);
         client.other(words[1]).await;
         simulator.emit_events(kind.name(), 50);
-        if kind == VenueKind::Bitfinex {
+        if kind == VenueKind::Bitfinex && !keeps {
             assert_eq!(told(&simulator, connection).len(), before, "it has forgotten the subscriptions");
             client.subscribe(&simulator.symbols("bitfinex")).await;
             assert!(client.facts(40).await.len() >= 40, "and takes them again");
@@ -435,7 +438,7 @@ async fn faults_begin_when_they_should_and_only_where_they_can() {
     for (fault, possible) in [
         (Fault::new(FaultKind::Stall).symbol("BTC-USD"), true),
         (Fault::new(FaultKind::Stall).symbol("NOPE"), false),
-        (Fault::new(FaultKind::Maintenance).at(VenueKind::Okx), false),
+        (Fault::new(FaultKind::Maintenance { keeps: false }).at(VenueKind::Okx), false),
     ] {
         assert_eq!(simulator.inject(&fault).is_ok(), possible, "{fault}");
     }
