@@ -118,8 +118,8 @@ fn unique_ids_are_remembered_so_far() {
     }
     assert_eq!((ids.look(10), ids.look(101), ids.look(102)), (Looked::Unknown, Looked::Unknown, Looked::Seen));
     assert_eq!(ids.look(100 + REMEMBERED as u64 * 2), Looked::New);
-    assert_eq!(ids.recent.len(), REMEMBERED);
-    assert_eq!(ids.seen.len(), REMEMBERED);
+    assert_eq!(ids.live.recent.len(), REMEMBERED);
+    assert_eq!(ids.live.seen.len(), REMEMBERED);
 }
 
 proptest! {

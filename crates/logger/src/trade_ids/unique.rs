@@ -2,17 +2,37 @@
 
 use std::collections::{HashSet, VecDeque};
 
-/// Ids remembered for each symbol; older ones are looked up in the files.
+/// Ids remembered for each symbol, live and filled ones each; older ones are looked up in the files.
 pub(crate) const REMEMBERED: usize = 4_096;
 
-/// The newest ids of one symbol.
+/// The newest ids of one symbol. Those that REST brought are remembered apart: a long answer must not make it forget live trades
+/// that still wait, which no file holds.
 #[derive(Debug, Default)]
 pub(crate) struct UniqueIds {
-    pub(super) recent: VecDeque<u64>,
-    pub(super) seen: HashSet<u64>,
+    pub(super) live: Newest,
+    pub(super) filled: Newest,
     highest: u64,
     /// Whether there are ids that are not remembered any more.
     forgot: bool,
+}
+
+/// Ids in the order in which they came.
+#[derive(Debug, Default)]
+pub(super) struct Newest {
+    pub(super) recent: VecDeque<u64>,
+    pub(super) seen: HashSet<u64>,
+}
+
+impl Newest {
+    /// `true` if the oldest is remembered no more.
+    fn insert(&mut self, id: u64) -> bool {
+        if !self.seen.insert(id) {
+            return false;
+        }
+        self.recent.push_back(id);
+        let oldest = if self.recent.len() > REMEMBERED { self.recent.pop_front() } else { None };
+        oldest.is_some_and(|oldest| self.seen.remove(&oldest))
+    }
 }
 
 /// What is known of an id without the files.
@@ -36,7 +56,7 @@ impl UniqueIds {
 
     /// Looks an id up.
     pub(crate) fn look(&self, id: u64) -> Looked {
-        if self.seen.contains(&id) {
+        if self.live.seen.contains(&id) || self.filled.seen.contains(&id) {
             Looked::Seen
         } else if id > self.highest || !self.forgot {
             Looked::New
@@ -45,18 +65,15 @@ impl UniqueIds {
         }
     }
 
-    /// Takes note of an id.
+    /// Takes note of the id of a live trade.
     pub(crate) fn insert(&mut self, id: u64) {
-        if !self.seen.insert(id) {
-            return;
-        }
         self.highest = self.highest.max(id);
-        self.recent.push_back(id);
-        if self.recent.len() > REMEMBERED
-            && let Some(oldest) = self.recent.pop_front()
-        {
-            self.seen.remove(&oldest);
-            self.forgot = true;
-        }
+        self.forgot |= self.live.insert(id);
+    }
+
+    /// Takes note of the id of a trade that REST brought.
+    pub(crate) fn insert_filled(&mut self, id: u64) {
+        self.highest = self.highest.max(id);
+        self.forgot |= self.filled.insert(id);
     }
 }

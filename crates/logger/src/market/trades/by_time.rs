@@ -163,7 +163,7 @@ impl ByTime {
             if trade.id == 0 || known.contains(&trade.id) || self.ids.look(trade.id) == Looked::Seen {
                 continue;
             }
-            self.ids.insert(trade.id);
+            self.ids.insert_filled(trade.id);
             let nearest = self.intervals.iter_mut().min_by_key(|interval| interval.distance_ns(trade.event_ns));
             if let Some(interval) = nearest.filter(|interval| interval.distance_ns(trade.event_ns) <= MARGIN_NS) {
                 interval.brought += 1;

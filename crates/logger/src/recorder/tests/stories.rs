@@ -460,3 +460,25 @@ fn trades_of_nobody_in_particular_are_recorded() {
     world.settle();
     world.check();
 }
+
+/// They stand in no file while they wait.
+#[test]
+fn live_trades_are_known_after_a_long_answer() {
+    let mut world = World::of_times();
+    world.step(Step::Connect);
+    world.step(Step::Trade(1));
+    world.flush();
+    world.step(Step::Disconnect);
+    world.step(Step::Trade(5_000));
+    world.step(Step::Connect);
+    world.step(Step::Trade(3));
+    let pieces: Vec<u64> = world.trades.keys().copied().collect();
+    for piece in pieces.chunks(1_000) {
+        world.piece(piece, None);
+    }
+    world.piece(&[], Some(FillEnd::Answered));
+    world.flush();
+    assert_eq!(world.ids().len(), 5_004);
+    world.settle();
+    world.check();
+}

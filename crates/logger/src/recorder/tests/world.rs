@@ -316,11 +316,18 @@ impl World {
         let there: Vec<u64> = ids.into_iter().filter(|id| !self.forgotten.contains(id)).collect();
         // A venue that says that it told all has told all.
         let count = if end == Some(FillEnd::Answered) { there.len() } else { most };
-        let trades = there.iter().rev().take(count).map(|id| self.fact_of(*id)).collect();
+        let told: Vec<u64> = there.into_iter().rev().take(count).collect();
+        self.piece(&told, end);
+    }
+
+    /// A part of the answer to the question.
+    pub(super) fn piece(&mut self, ids: &[u64], end: Option<FillEnd>) {
+        let Some(Question { number: question, .. }) = self.question else { return };
+        let trades = ids.iter().map(|id| self.fact_of(*id)).collect();
         if end.is_some() {
             self.question = None;
         }
-        self.fact(ConnectionId::REST, Fact::Fill(Fill { question: question.number, trades, end }));
+        self.fact(ConnectionId::REST, Fact::Fill(Fill { question, trades, end }));
     }
 
     pub(super) fn wait(&mut self, seconds: u64) {
