@@ -24,6 +24,8 @@ use hold::Hold;
 #[derive(Debug)]
 pub(crate) struct Trades {
     carriers: Carriers<Counted>,
+    /// From when to when the connections that were lost last carried the stream without a break, ns.
+    carried_ns: (u64, u64),
     /// Since when some connection carries the stream without a break, ns.
     live_since_ns: u64,
     known: Known,
@@ -57,7 +59,14 @@ impl Trades {
     }
 
     fn new(known: Known) -> Trades {
-        Trades { carriers: Carriers::default(), live_since_ns: 0, known, hold: Hold::default(), asked: None }
+        Trades {
+            carriers: Carriers::default(),
+            carried_ns: (0, 0),
+            live_since_ns: 0,
+            known,
+            hold: Hold::default(),
+            asked: None,
+        }
     }
 
     /// Goes on after files whose trades have contiguous ids.
@@ -115,9 +124,8 @@ impl Trades {
         proven_ns: u64,
         context: &mut Context<'_>,
     ) {
-        if self.carriers.remove(connection).is_none() {
-            return;
-        }
+        let Some(lost) = self.carriers.remove(connection) else { return };
+        let proven_ns = self.carried_until(lost.since_ns, proven_ns);
         // What it missed may have come over another one, unless that one began later.
         if self.carriers.iter().all(|carrier| carrier.since_ns > proven_ns) {
             self.cut(reason, proven_ns, context);
@@ -126,6 +134,16 @@ impl Trades {
                 self.step(context);
             }
         }
+    }
+
+    /// Until when the stream came, ns, by what a lost connection carried and those that were lost before it.
+    fn carried_until(&mut self, since_ns: u64, proven_ns: u64) -> u64 {
+        let (mut from_ns, mut to_ns) = (since_ns, proven_ns.max(since_ns));
+        if self.carried_ns.0 <= to_ns && from_ns <= self.carried_ns.1 {
+            (from_ns, to_ns) = (from_ns.min(self.carried_ns.0), to_ns.max(self.carried_ns.1));
+        }
+        self.carried_ns = (from_ns, to_ns);
+        to_ns
     }
 
     /// Trades are not recorded from here on.

@@ -92,21 +92,22 @@ impl ByTime {
         if let Some(interval) = unended {
             self.intervals.push_back(Interval { ended: false, ..interval });
         } else if self.proven_ns > 0 {
-            self.begin_interval("restart", context);
+            self.begin_interval("restart", self.proven_ns, context);
         }
     }
 
-    /// No connection carries the stream any more.
+    /// No connection carried the stream after that time. Trades may have come since, over one that began later.
     pub(crate) fn lost(&mut self, reason: &str, proven_ns: u64, context: &mut Context<'_>) {
-        self.proven_ns = self.proven_ns.max(proven_ns.min(context.now_ns));
+        let proven_ns = proven_ns.min(context.now_ns);
+        self.proven_ns = self.proven_ns.max(proven_ns);
         if self.intervals.back().is_none_or(|interval| interval.ended) {
-            self.begin_interval(reason, context);
+            self.begin_interval(reason, proven_ns, context);
         }
     }
 
-    fn begin_interval(&mut self, reason: &str, context: &mut Context<'_>) {
+    fn begin_interval(&mut self, reason: &str, from_ns: u64, context: &mut Context<'_>) {
         context.metrics.gap(1);
-        let record = Gap::of_interval(Stream::Trades, self.proven_ns, self.proven_ns, reason);
+        let record = Gap::of_interval(Stream::Trades, from_ns, from_ns, reason);
         context.out.push(Effect::Gap(record.clone()));
         self.intervals.push_back(Interval::new(record, false));
         if self.intervals.len() > INTERVALS {

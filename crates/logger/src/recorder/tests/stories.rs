@@ -1,6 +1,6 @@
 //! What happened once, or may happen to anybody.
 
-use column_store::{GapState, Proof, Table};
+use column_store::{GapState, Proof, Stream, Table};
 
 use super::world::{NOW, S, Step, World};
 use crate::received::{ConnectionId, Fact, FillEnd, LostWhy};
@@ -314,10 +314,10 @@ fn quotes_are_missing_from_the_last_proof_to_the_first_new_one() {
     let mut world = begun();
     world.wait(5);
     let connection = world.connections[0];
-    world.fact(connection, Fact::Alive(column_store::Stream::Quotes));
+    world.fact(connection, Fact::Alive(Stream::Quotes));
     let alive_ns = world.now_ns;
     world.wait(5);
-    let lost = Fact::Lost { stream: column_store::Stream::Quotes, why: LostWhy::Dead, proven_ns: alive_ns + S };
+    let lost = Fact::Lost { stream: Stream::Quotes, why: LostWhy::Dead, proven_ns: alive_ns + S };
     world.fact(connection, lost);
     world.flush();
     let gaps = world.gaps(Table::Md);
@@ -481,4 +481,52 @@ fn live_trades_are_known_after_a_long_answer() {
     assert_eq!(world.ids().len(), 5_004);
     world.settle();
     world.check();
+}
+
+/// Two connections fall silent at once, and one of them is noticed, and replaced, before the other.
+#[test]
+fn what_began_later_does_not_prove_what_was_before() {
+    for ends_first in [false, true] {
+        let mut world = World::of_times();
+        world.step(Step::Connect);
+        world.step(Step::Spare);
+        world.step(Step::Trade(1));
+        let (proven_ns, silent) = (world.now_ns, std::mem::take(&mut world.connections));
+        let lost = |proven_ns| Fact::Lost { stream: Stream::Trades, why: LostWhy::Dead, proven_ns };
+        (0..3).for_each(|_| _ = world.happen());
+        world.wait(24);
+        world.fact(silent[1], lost(proven_ns));
+        world.connect();
+        let back_ns = world.now_ns;
+        world.step(Step::Trade(1));
+        world.wait(1);
+        if ends_first {
+            world.step(Step::Disconnect);
+        }
+        world.fact(silent[0], lost(proven_ns));
+        world.flush();
+        let gaps = world.gaps(Table::Trades);
+        assert_eq!((gaps.len(), gaps[0].from_ns), (1, proven_ns));
+        assert_eq!(gaps[0].to_ns, if ends_first { proven_ns } else { back_ns }, "none carries it, or the new one");
+        world.settle();
+        assert_eq!(world.ids().len(), 7);
+        world.check();
+    }
+}
+
+/// It ends, too, before the silent one is noticed.
+#[test]
+fn what_went_on_proves_what_a_silent_one_did_not_bring() {
+    let mut world = World::of_times();
+    world.step(Step::Connect);
+    world.step(Step::Spare);
+    let (silent, silent_ns) = (world.connections.remove(0), world.now_ns);
+    world.step(Step::Trade(3));
+    world.wait(30);
+    let proven_ns = world.now_ns;
+    world.step(Step::Disconnect);
+    world.wait(1);
+    world.fact(silent, Fact::Lost { stream: Stream::Trades, why: LostWhy::Dead, proven_ns: silent_ns });
+    world.flush();
+    assert_eq!(world.gaps(Table::Trades)[0].from_ns, proven_ns);
 }

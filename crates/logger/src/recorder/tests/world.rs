@@ -203,7 +203,7 @@ impl World {
         }
     }
 
-    fn happen(&mut self) -> u64 {
+    pub(super) fn happen(&mut self) -> u64 {
         let last = self.trades.last_key_value().map_or(99, |(id, _)| *id);
         let id = last + if self.rule == VenueRule::Contiguous { 1 } else { 7 };
         self.now_ns += S / 100;
