@@ -10,9 +10,9 @@ use crate::{
     clock::Clock,
     config::{Completeness, Config},
     metrics::{DropReason, Metrics},
-    received::LostWhy,
+    received::{Fill, FillEnd, LostWhy},
     symbols::Symbols,
-    trade_ids::TradeIds,
+    trade_ids::{REMEMBERED, TradeIds, UniqueIds},
 };
 
 const NOW: u64 = 1_794_960_000_000_000_000;
@@ -25,6 +25,8 @@ struct Bench {
     market: Market,
     now_ns: u64,
     questions: u64,
+    asks: bool,
+    files: NoRows,
     provability: Provability,
     metrics: Metrics,
     exposition: Exposition,
@@ -39,13 +41,18 @@ struct Rows {
     quotes: Vec<(u64, f64)>,
     trade: Option<TradeRow>,
     gaps: Vec<Gap>,
+    /// Number of the question.
+    asked: Option<u64>,
 }
 
-struct NoFiles;
+/// Files without rows.
+struct NoRows {
+    readable: bool,
+}
 
-impl Files for NoFiles {
+impl Files for NoRows {
     fn known(&self, _: &HashSet<u64>, _: u64) -> Option<HashSet<u64>> {
-        Some(HashSet::new())
+        self.readable.then(HashSet::new)
     }
 }
 
@@ -60,7 +67,9 @@ impl Bench {
         let provability = Provability::new("coinbase", metrics.venues[0].completeness.provable.clone());
         let market = Market::new(id_rule, true);
         let exposition = Exposition::new(registry);
-        let mut bench = Bench { market, now_ns: NOW, questions: 0, provability, metrics, exposition };
+        let files = NoRows { readable: true };
+        let mut bench =
+            Bench { market, now_ns: NOW, questions: 0, asks: false, files, provability, metrics, exposition };
         if let Some(last) = ids.last() {
             let ids = TradeIds::resume(ids[0], false, Some(*last), []);
             bench.with(|market, context| market.trades.resume_ids(ids, Vec::new(), NOW - S, context));
@@ -74,12 +83,12 @@ impl Bench {
         let mut context = Context {
             now_ns: self.now_ns,
             symbol: 0,
-            rules: &Rules::new(&Completeness::default(), 100_000.0, false),
+            rules: &Rules::new(&Completeness::default(), 100_000.0, self.asks),
             venue: &self.metrics.venues[0],
             metrics: &self.metrics.symbols[0],
             provability: &mut self.provability,
             questions: &mut self.questions,
-            files: &NoFiles,
+            files: &self.files,
             out: &mut out,
         };
         act(&mut self.market, &mut context);
@@ -92,7 +101,8 @@ impl Bench {
                 }
                 Effect::Trade(row, _) => rows.trade = Some(row),
                 Effect::Gap(gap) => rows.gaps.push(gap),
-                Effect::Cover(..) | Effect::Ask(_) | Effect::Suspect(_) => {}
+                Effect::Ask(question) => rows.asked = Some(question.number),
+                Effect::Cover(..) | Effect::Suspect(_) => {}
             }
         }
         rows
@@ -123,6 +133,12 @@ impl Bench {
         for stream in [Stream::Trades, Stream::Quotes] {
             self.fact(connection, Fact::Live(stream));
         }
+    }
+
+    /// A part of an answer, or its end.
+    fn fill(&mut self, question: u64, ids: &[u64], end: Option<FillEnd>) -> Rows {
+        let trades = ids.iter().map(|id| trade(*id)).collect();
+        self.fact(ConnectionId::REST, Fact::Fill(Fill { question, trades, end }))
     }
 
     fn lost(&mut self, connection: ConnectionId, stream: Stream) -> Rows {
@@ -480,4 +496,37 @@ fn a_venue_that_breaks_its_rule_is_not_asked_any_more() {
         bench.provability.traded();
     }
     assert_eq!(bench.value(provable), "1", "it keeps to its rule again");
+}
+
+/// A part of an answer was not recorded: it is asked for again.
+#[test]
+fn an_answer_that_was_recorded_in_part_fills_nothing() {
+    for readable in [true, false] {
+        let mut bench = Bench::new(IdRule::Unique, &[]);
+        bench.asks = true;
+        let remembered: Vec<u64> = (1_000..1_000 + REMEMBERED as u64).collect();
+        bench.with(|market, context| {
+            market.trades.resume_times(UniqueIds::resume(&remembered), Vec::new(), (0, 0), context);
+        });
+        bench.lost(A, Stream::Trades);
+        let question = bench.fact(A, Fact::Live(Stream::Trades)).asked.unwrap();
+        bench.fill(question, &[], Some(FillEnd::Answered));
+        bench.now_ns += 20 * S;
+        let question = bench.with(|market, context| market.tick(context)).asked.unwrap();
+        if readable {
+            let piece = Fill { question, trades: vec![trade(7)], end: None };
+            bench.with(|market, context| market.trades.fill_refused(&piece, context));
+        } else {
+            bench.files.readable = false;
+            assert!(bench.fill(question, &[7], None).trade.is_none());
+            bench.files.readable = true;
+        }
+        assert!(bench.fill(question, &[8], None).trade.is_some());
+        assert!(bench.fill(question, &[], Some(FillEnd::Answered)).gaps.is_empty());
+        bench.now_ns += 2 * S;
+        let question = bench.with(|market, context| market.tick(context)).asked.unwrap();
+        assert!(bench.fill(question, &[7], None).trade.is_some());
+        let gaps = bench.fill(question, &[], Some(FillEnd::Answered)).gaps;
+        assert_eq!((gaps.len(), gaps[0].state), (1, GapState::Filled));
+    }
 }

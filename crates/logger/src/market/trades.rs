@@ -207,27 +207,27 @@ impl Trades {
         // Pages may come newest first.
         let mut trades: Vec<_> = fill.trades.iter().collect();
         trades.sort_by_key(|trade| trade.id);
-        let mut end = fill.end;
-        match &mut self.known {
-            Known::ById(known) => known.fill(trades.into_iter(), receive_ns, context),
-            Known::ByTime(known) => {
-                if !known.fill(trades.into_iter(), context, |trade, context| context.fill(trade, receive_ns)) {
-                    end = end.map(|_| FillEnd::Failed);
-                }
+        let is_recorded = match &mut self.known {
+            Known::ById(known) => {
+                known.fill(trades.into_iter(), receive_ns, context);
+                true
             }
-        }
-        let is_answer = self.asked.as_mut().is_some_and(|asked| asked.is_answered_by(fill, context.now_ns));
-        if let Some(end) = end.filter(|_| is_answer) {
-            self.answered(end, context);
-        }
+            Known::ByTime(known) => {
+                known.fill(trades.into_iter(), context, |trade, context| context.fill(trade, receive_ns))
+            }
+        };
+        self.heard(fill, is_recorded, context);
         self.step(context);
     }
 
     /// What an answer would bring cannot be recorded now.
     pub(crate) fn fill_refused(&mut self, fill: &Fill, context: &mut Context<'_>) {
-        let is_answer = self.asked.as_mut().is_some_and(|asked| asked.is_answered_by(fill, context.now_ns));
-        if is_answer && fill.end.is_some() {
-            self.answered(FillEnd::Failed, context);
+        self.heard(fill, false, context);
+    }
+
+    fn heard(&mut self, fill: &Fill, is_recorded: bool, context: &mut Context<'_>) {
+        if let Some(end) = self.asked.as_mut().and_then(|asked| asked.heard(fill, is_recorded, context.now_ns)) {
+            self.answered(end, context);
         }
     }
 

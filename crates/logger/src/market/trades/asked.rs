@@ -3,7 +3,7 @@
 use crate::{
     backfill::Question,
     market::{Context, Effect},
-    received::Fill,
+    received::{Fill, FillEnd},
     trade_ids::Ids,
 };
 
@@ -28,6 +28,8 @@ pub(crate) struct Asked {
     pub(crate) at_ns: u64,
     /// When something was last heard of it.
     heard_ns: u64,
+    /// Whether a part of the answer was not recorded.
+    failed: bool,
 }
 
 impl Asked {
@@ -36,16 +38,18 @@ impl Asked {
         let Wanted { ids, times } = wanted;
         let question = Question { number: *context.questions, symbol: context.symbol, ids, times };
         context.out.push(Effect::Ask(question));
-        Asked { number: *context.questions, wanted, at_ns: context.now_ns, heard_ns: context.now_ns }
+        let (number, now_ns) = (*context.questions, context.now_ns);
+        Asked { number, wanted, at_ns: now_ns, heard_ns: now_ns, failed: false }
     }
 
-    /// Whether the fill belongs to it, which is then still being answered.
-    pub(crate) fn is_answered_by(&mut self, fill: &Fill, now_ns: u64) -> bool {
-        let is_answered = self.number == fill.question;
-        if is_answered {
-            self.heard_ns = now_ns;
+    /// Takes note of a part of an answer, and whether it was recorded. If that was the last part of its own: how it ended.
+    pub(crate) fn heard(&mut self, fill: &Fill, is_recorded: bool, now_ns: u64) -> Option<FillEnd> {
+        if self.number != fill.question {
+            return None;
         }
-        is_answered
+        self.heard_ns = now_ns;
+        self.failed |= !is_recorded;
+        fill.end.map(|end| if self.failed { FillEnd::Failed } else { end })
     }
 
     /// Whether its answer does not come any more.
