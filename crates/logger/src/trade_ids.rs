@@ -36,7 +36,7 @@ pub(crate) struct TradeIds {
 /// What a live trade's ids say about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Seen {
-    /// Newer than all before; the ids between it and them are missing. Two ranges where it confirms a jump that was doubted.
+    /// Newer than all before; the ids between it and them are missing. Two ranges where one that was doubted lies between.
     New {
         /// Which.
         missing: [Option<Ids>; 2],
@@ -107,14 +107,10 @@ impl TradeIds {
                 filled => Seen::Late { filled },
             };
         }
-        let (mut reached, mut missing) = (highest, [None; 2]);
         if first.saturating_sub(highest.saturating_add(1)) > BELIEVED_JUMP {
             match self.doubted {
                 Some((_, end)) if end == last => return Seen::Duplicate,
-                Some((begin, end)) if begin > highest && first > end && first - end <= BELIEVED_JUMP => {
-                    missing[0] = range(highest + 1, begin - 1);
-                    reached = end;
-                }
+                Some((begin, end)) if begin > highest && first > end && first - end <= BELIEVED_JUMP => {}
                 _ => {
                     self.doubted = Some((first, last));
                     return Seen::Doubted;
@@ -123,14 +119,25 @@ impl TradeIds {
         } else {
             self.fill(first, highest);
         }
-        missing[1] = range(reached + 1, first.saturating_sub(1));
-        for (from, to) in missing.into_iter().flatten() {
-            self.remember(from, to);
-        }
+        let missing = self.pass(highest, first.saturating_sub(1));
         self.last = Some(last);
         // Once the ids come near, it is no outlier any more.
         self.doubted = self.doubted.filter(|(begin, _)| begin.saturating_sub(last) > BELIEVED_JUMP);
         Seen::New { missing }
+    }
+
+    /// The ids above the highest up to `to` are missing, but for those of a trade that was doubted: its row was handed over.
+    fn pass(&mut self, highest: u64, to: u64) -> [Option<Ids>; 2] {
+        let missing = match self.doubted {
+            Some((begin, end)) if begin > highest && begin <= to => {
+                [range(highest + 1, begin - 1), end.checked_add(1).and_then(|next| range(next, to))]
+            }
+            _ => [None, range(highest + 1, to)],
+        };
+        for (from, to) in missing.into_iter().flatten() {
+            self.remember(from, to);
+        }
+        missing
     }
 
     /// A live trade below the floor. One that is far below is not believed to tell where the record begins.
@@ -157,11 +164,13 @@ impl TradeIds {
         }
     }
 
-    /// Trades up to `last` exist: those that were not seen are missing from here on.
-    pub(crate) fn claim(&mut self, last: u64) -> Option<Ids> {
-        let missing = self.last.filter(|highest| *highest < last).and_then(|highest| range(highest + 1, last))?;
-        self.remember(missing.0, missing.1);
-        self.last = Some(last);
+    /// Trades up to `last` exist: those that were not seen are missing from here on. None if none of them is newer than the
+    /// highest.
+    pub(crate) fn claim(&mut self, last: u64) -> Option<[Option<Ids>; 2]> {
+        let highest = self.last.filter(|highest| *highest < last)?;
+        let missing = self.pass(highest, last);
+        let passed = self.doubted.take_if(|(begin, _)| *begin <= last);
+        self.last = Some(passed.map_or(last, |(_, end)| end.max(last)));
         Some(missing)
     }
 

@@ -71,7 +71,7 @@ fn resumes_after_the_files() {
     assert_eq!(ids.bring(7, 7), Brought::Known, "that nobody asked for");
     assert_eq!(ids.observe(7, 7), Late { filled: 0 }, "a venue that counts anew loses nothing");
     assert_eq!(ids.bring(105, 105), Brought::Ahead);
-    assert_eq!(ids.claim(106), Some((105, 106)));
+    assert_eq!(ids.claim(106), Some([None, Some((105, 106))]));
     assert_eq!(ids.claim(106), None);
     assert_eq!(ids.missing_within(0, 105).collect::<Vec<_>>(), [(6, 6), (102, 103), (105, 105)]);
     assert_eq!(ids.missing_within(103, 103).collect::<Vec<_>>(), [(103, 103)]);
@@ -95,6 +95,23 @@ fn one_wrong_id_makes_nothing_missing_and_nothing_double() {
         New { missing: [Some((10, 2 * far - 1)), Some((2 * far + 1, 2 * far + 2))] }
     );
     assert_eq!(ids.observe(u64::MAX, u64::MAX), Doubted);
+}
+
+#[test]
+fn what_was_doubted_is_not_missing_once_the_ids_pass_it() {
+    let far = 200_000;
+    let mut ids = TradeIds::default();
+    ids.observe(1, 1);
+    assert_eq!(ids.observe(far, far + 1), Doubted);
+    assert_eq!(ids.claim(150_000), Some([None, Some((2, 150_000))]));
+    assert_eq!(ids.claim(far), Some([Some((150_001, far - 1)), None]));
+    assert_eq!((ids.bring(far, far), ids.bring(far + 1, far + 1)), (Brought::Known, Brought::Known));
+    assert_eq!(ids.observe(far + 2, far + 2), new());
+    let mut ids = TradeIds::default();
+    ids.observe(1, 1);
+    assert_eq!(ids.observe(far, far), Doubted);
+    ids.claim(far - 5);
+    assert_eq!(ids.observe(far + 3, far + 3), New { missing: [Some((far - 4, far - 1)), Some((far + 1, far + 2))] });
 }
 
 #[test]

@@ -248,7 +248,9 @@ impl ById {
         {
             self.claim = None;
             if let Some(missing) = self.ids.claim(id) {
-                self.gaps.found(missing, (self.last_ns, context.now_ns), self.cause.unwrap_or("not sent"), context);
+                for ids in missing.into_iter().flatten() {
+                    self.gaps.found(ids, (self.last_ns, context.now_ns), self.cause.unwrap_or("not sent"), context);
+                }
                 self.claims_true += 1;
                 // One message may be lost. If none comes between two losses, the stream is dead.
                 if self.claims_true > 1 {
@@ -272,7 +274,9 @@ impl ById {
         if let Some(missing) = self.ids.claim(id) {
             let is_live = live_since_ns.is_some_and(|since_ns| newest_ns > since_ns.saturating_add(MARGIN_NS));
             let reason = self.cause.filter(|_| !is_live).unwrap_or("not sent");
-            self.gaps.found(missing, (self.last_ns, newest_ns), reason, context);
+            for ids in missing.into_iter().flatten() {
+                self.gaps.found(ids, (self.last_ns, newest_ns), reason, context);
+            }
             self.last_ns = self.last_ns.max(newest_ns);
             if is_live {
                 context.out.push(Effect::Suspect(Stream::Trades));

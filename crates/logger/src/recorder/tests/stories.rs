@@ -530,3 +530,41 @@ fn what_went_on_proves_what_a_silent_one_did_not_bring() {
     world.flush();
     assert_eq!(world.gaps(Table::Trades)[0].from_ns, proven_ns);
 }
+
+/// No other trade confirmed it before REST did.
+#[test]
+fn a_trade_far_ahead_that_rest_confirms_is_recorded_once() {
+    let far = 200_200;
+    let mut world = begun();
+    world.trades.insert(far, world.now_ns);
+    world.arrive(far);
+    world.wait(1);
+    assert_eq!(world.question.as_ref().unwrap().ids, Some((103, u64::MAX)));
+    world.answer(0, Some(FillEnd::Answered));
+    world.wait(3);
+    world.flush();
+    assert_eq!(world.ids(), [100, 101, 102, far]);
+    assert_eq!(states(&world), [(103, far - 1, GapState::Open)]);
+    assert_eq!(world.value("gpu_charts_data_gaps_total"), (far - 103) as f64);
+}
+
+#[test]
+fn a_trade_far_ahead_that_the_ids_come_near_to_is_recorded_once() {
+    let (near, far) = (150_000, 200_200);
+    let mut world = begun();
+    for id in [near, far, far + 1] {
+        world.trades.insert(id, world.now_ns);
+    }
+    world.arrive(far);
+    world.wait(1);
+    world.piece(&[near], None);
+    world.wait(3);
+    world.arrive(far + 1);
+    world.piece(&[far], None);
+    world.wait(10);
+    world.flush();
+    assert_eq!(world.ids(), [100, 101, 102, far, near, far + 1]);
+    let mut gaps = states(&world);
+    gaps.sort_by_key(|gap| gap.0);
+    assert_eq!(gaps, [(103, near, GapState::Open), (near + 1, far - 1, GapState::Open)]);
+}
