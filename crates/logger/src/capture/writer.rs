@@ -212,13 +212,20 @@ impl Writer {
 
     fn try_flush(&mut self) -> io::Result<()> {
         let hour = self.clock.now_ns() / HOUR_NS;
-        if self.file.as_ref().is_none_or(|open| open.length >= FILE_LIMIT || open.hour != hour) {
-            if let Some(open) = &self.file {
+        match &mut self.file {
+            // The disk took no header yet.
+            Some(open) if open.length == 0 => {
+                open.hour = hour;
+                self.write_header()?;
+            }
+            Some(open) if open.length >= FILE_LIMIT || open.hour != hour => {
                 open.file.sync_all()?;
                 self.header.file += 1;
+                self.file = None;
+                self.open()?;
             }
-            self.file = None;
-            self.open()?;
+            Some(_) => {}
+            None => self.open()?,
         }
         let block = self.compressor.compress(self.text.as_bytes())?;
         self.write(&block)
@@ -231,6 +238,10 @@ impl Writer {
         let file = OpenOptions::new().write(true).create_new(true).open(&path)?;
         self.file = Some(Open { file, path, length: 0, hour: self.clock.now_ns() / HOUR_NS });
         self.metrics.files.inc();
+        self.write_header()
+    }
+
+    fn write_header(&mut self) -> io::Result<()> {
         let mut line = serde_json::to_string(&self.header)?;
         line.push('\n');
         let block = self.compressor.compress(line.as_bytes())?;
@@ -374,6 +385,23 @@ mod tests {
         assert!(writer.flush());
         assert!(!writer.is_failing);
         assert_eq!(times(&names(&path)[0]), [1, 2]);
+    }
+
+    /// The disk was full when it was begun.
+    #[test]
+    fn a_file_without_its_header_gets_it_before_all_else() {
+        let directory = tempfile::tempdir().unwrap();
+        let (mut writer, _health) = writer(directory.path());
+        writer.open().unwrap();
+        for hours_ago in [0, 1] {
+            let open = writer.file.as_mut().unwrap();
+            open.file.set_len(0).unwrap();
+            (open.length, open.hour) = (0, open.hour - hours_ago);
+            writer.take(&Entry::Tick(1));
+            assert!(writer.flush());
+            let files = names(directory.path());
+            assert_eq!((files.len(), times(&files[0])), (1, vec![1]));
+        }
     }
 
     /// A block that was written in part is written over.
