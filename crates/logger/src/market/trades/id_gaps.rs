@@ -104,8 +104,11 @@ impl IdGaps {
     }
 
     /// The next that is to be asked for, together with those close behind it.
-    pub(crate) fn wanted(&self, ids: &TradeIds, now_ns: u64) -> Option<Wanted> {
-        let mut due = self.gaps.iter().filter(|(_, gap)| gap.record.state == GapState::Open && gap.next_ns <= now_ns);
+    pub(crate) fn wanted(&mut self, ids: &TradeIds, now_ns: u64) -> Option<Wanted> {
+        let is_due = |gap: &IdGap| gap.record.state == GapState::Open && gap.next_ns <= now_ns;
+        // Ids that are not remembered cannot be asked for: the record keeps such a gap, open, for the next start.
+        self.gaps.retain(|from, gap| !is_due(gap) || ids.missing_within(*from, gap.to_id).next().is_some());
+        let mut due = self.gaps.iter().filter(|(_, gap)| is_due(gap));
         let (from, first) = due.next()?;
         let (from, _) = ids.missing_within(*from, first.to_id).next()?;
         let limit = from.saturating_add(ASKED_AT_ONCE - 1);

@@ -568,3 +568,23 @@ fn a_trade_far_ahead_that_the_ids_come_near_to_is_recorded_once() {
     gaps.sort_by_key(|gap| gap.0);
     assert_eq!(gaps, [(103, near, GapState::Open), (near + 1, far - 1, GapState::Open)]);
 }
+
+/// More ranges are missing than are remembered.
+#[test]
+fn a_gap_whose_ids_are_forgotten_holds_no_other_up() {
+    let mut world = begun();
+    world.step(Step::Miss(1));
+    world.step(Step::Trade(1));
+    world.step(Step::Miss(2_100));
+    world.step(Step::Trade(1));
+    let every_second: Vec<u64> = (105..2_205).step_by(2).collect();
+    world.piece(&every_second, None);
+    world.step(Step::Miss(1));
+    world.step(Step::Trade(1));
+    assert_eq!(world.question.as_ref().unwrap().ids, Some((103, 103)));
+    world.step(Step::Fail);
+    world.wait(3);
+    assert_eq!(world.question.as_ref().unwrap().ids.unwrap().0, 106);
+    world.flush();
+    assert_eq!(states(&world)[0], (103, 103, GapState::Open), "the next start finds what is missing of it");
+}
