@@ -41,6 +41,8 @@ struct Rows {
     quotes: Vec<(u64, f64)>,
     trade: Option<TradeRow>,
     gaps: Vec<Gap>,
+    /// Numbers of frames.
+    covered: Vec<(u64, u64)>,
     /// Number of the question.
     asked: Option<u64>,
 }
@@ -101,8 +103,9 @@ impl Bench {
                 }
                 Effect::Trade(row, _) => rows.trade = Some(row),
                 Effect::Gap(gap) => rows.gaps.push(gap),
+                Effect::Cover(_, range) => rows.covered.push((range.from, range.to)),
                 Effect::Ask(question) => rows.asked = Some(question.number),
-                Effect::Cover(..) | Effect::Suspect(_) => {}
+                Effect::Suspect(_) => {}
             }
         }
         rows
@@ -529,4 +532,29 @@ fn an_answer_that_was_recorded_in_part_fills_nothing() {
         let gaps = bench.fill(question, &[], Some(FillEnd::Answered)).gaps;
         assert_eq!((gaps.len(), gaps[0].state), (1, GapState::Filled));
     }
+}
+
+/// No connection helps against a full memory.
+#[test]
+fn what_is_dropped_for_want_of_memory_is_missing_until_it_is_recorded_again() {
+    let mut bench = Bench::new(IdRule::Unique, &[]);
+    let covered = |bench: &mut Bench, connection, to| {
+        bench.with(|market, context| market.trades.cover_sequence(connection, to, NOW, context)).covered
+    };
+    assert!(covered(&mut bench, A, 5).is_empty());
+    assert_eq!(covered(&mut bench, A, 8), [(5, 8)]);
+    let now_ns = bench.now_ns;
+    let gaps = bench.with(|market, context| market.trades.cut("memory full", now_ns, context)).gaps;
+    assert_eq!((gaps.len(), gaps[0].from_ns), (1, NOW));
+    assert!(covered(&mut bench, A, 10).is_empty());
+    bench.now_ns += 5 * S;
+    assert!(bench.lost(A, Stream::Trades).gaps.is_empty());
+    assert!(bench.fact(B, Fact::Live(Stream::Trades)).gaps.is_empty(), "it is dropped still");
+    assert!(covered(&mut bench, B, 1).is_empty());
+    assert!(covered(&mut bench, B, 4).is_empty());
+    bench.now_ns += 5 * S;
+    let gaps = bench.with(|market, context| market.trades.restored(context)).gaps;
+    assert_eq!((gaps.len(), gaps[0].from_ns, gaps[0].to_ns), (1, NOW, NOW + 10 * S));
+    assert!(covered(&mut bench, B, 6).is_empty(), "frames before that were dropped");
+    assert_eq!(covered(&mut bench, B, 9), [(6, 9)]);
 }

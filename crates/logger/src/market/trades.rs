@@ -28,6 +28,8 @@ pub(crate) struct Trades {
     carried_ns: (u64, u64),
     /// Since when some connection carries the stream without a break, ns.
     live_since_ns: u64,
+    /// Whether trades are not recorded although connections carry them.
+    is_cut: bool,
     known: Known,
     hold: Hold,
     asked: Option<Asked>,
@@ -63,6 +65,7 @@ impl Trades {
             carriers: Carriers::default(),
             carried_ns: (0, 0),
             live_since_ns: 0,
+            is_cut: false,
             known,
             hold: Hold::default(),
             asked: None,
@@ -106,6 +109,9 @@ impl Trades {
     }
 
     fn is_back(&mut self, receive_ns: u64, context: &mut Context<'_>) {
+        if self.is_cut {
+            return;
+        }
         self.live_since_ns = receive_ns;
         match &mut self.known {
             Known::ById(known) => known.live(context),
@@ -128,7 +134,7 @@ impl Trades {
         let proven_ns = self.carried_until(lost.since_ns, proven_ns);
         // What it missed may have come over another one, unless that one began later.
         if self.carriers.iter().all(|carrier| carrier.since_ns > proven_ns) {
-            self.cut(reason, proven_ns, context);
+            self.is_lost(reason, proven_ns, context);
             if let Some(back_ns) = self.carriers.iter().map(|carrier| carrier.since_ns).min() {
                 self.is_back(back_ns, context);
                 self.step(context);
@@ -148,6 +154,11 @@ impl Trades {
 
     /// Trades are not recorded from here on.
     pub(crate) fn cut(&mut self, reason: &'static str, proven_ns: u64, context: &mut Context<'_>) {
+        self.is_cut = true;
+        self.is_lost(reason, proven_ns, context);
+    }
+
+    fn is_lost(&mut self, reason: &'static str, proven_ns: u64, context: &mut Context<'_>) {
         match &mut self.known {
             Known::ById(known) => known.lost(reason),
             Known::ByTime(known) => known.lost(reason, proven_ns, context),
@@ -156,6 +167,9 @@ impl Trades {
 
     /// Trades are recorded again, on connections that carried them all the time.
     pub(crate) fn restored(&mut self, context: &mut Context<'_>) {
+        self.is_cut = false;
+        // Their frames so far prove nothing: trades of them were dropped.
+        self.carriers.iter_mut().for_each(|counted| counted.told = None);
         if !self.carriers.is_empty() {
             self.is_back(context.now_ns, context);
         }
@@ -297,7 +311,7 @@ impl Trades {
     /// No frame of the connection is missing up to number `to`, which arrived at `to_ns`: nor is a trade of this symbol, once
     /// none waits.
     pub(crate) fn cover_sequence(&mut self, connection: ConnectionId, to: u64, to_ns: u64, context: &mut Context<'_>) {
-        if self.hold.is_active() || matches!(self.known, Known::ById(_)) {
+        if self.is_cut || self.hold.is_active() || matches!(self.known, Known::ById(_)) {
             return;
         }
         let Some(counted) = self.carriers.get(connection) else { return };
