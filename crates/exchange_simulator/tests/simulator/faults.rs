@@ -240,7 +240,10 @@ async fn maintenance_begins_pauses_and_ends() {
         } else {
             let facts = told(&simulator, connection);
             assert!(facts.len() > before);
-            assert_eq!(client.facts(facts.len() - before).await, facts[before..]);
+            // A book that was kept lacks what happened meanwhile.
+            if !keeps {
+                assert_eq!(client.facts(facts.len() - before).await, facts[before..]);
+            }
         }
     }
     simulator.shutdown().await.unwrap();
