@@ -182,7 +182,9 @@ async fn client_certificates_are_not_asked_for_less_by_a_change() {
         assert!(!lets_in(&running, &shut_out).await, "{first} and then {next}");
         assert!(lets_in(&running, &good).await, "{first} and then {next}");
         fixture.write("web-config.yml", &listed);
-        eventually([1.0, 1.0, 1.0], || running.reloads()).await;
+        // What is in force already is no change.
+        let changes = if *first == listed { 0.0 } else { 1.0 };
+        eventually([1.0, changes, 1.0], || running.reloads()).await;
         assert!(!lets_in(&running, &other).await, "more may be asked");
     }
 }
