@@ -7,9 +7,9 @@ use exchange_simulator::{ControlEntry, ControlMessage, MessageEntry, MessageKind
 use super::{Crash, SLACK_NS, Verdict, bits, trades};
 use crate::files::Series;
 
-/// A connection that is reset takes what was on its way with it, and a subscription is asked for anew as soon as it is found to
-/// be hurt; ns of the system's clock.
-const HASTE_NS: u64 = 1_000_000_000;
+/// A connection that is reset takes what was on its way with it, and a subscription is asked for anew soon after it was found to
+/// be hurt, a few requests a second; ns of the system's clock.
+const HASTE_NS: u64 = 5_000_000_000;
 
 /// What the venue said of the best bid and ask, and who heard it.
 struct Line<'a> {
