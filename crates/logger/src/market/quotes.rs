@@ -133,11 +133,8 @@ impl Quotes {
     fn goes_on(&self, waiting: &VecDeque<(QuoteFact, u64)>) -> Option<usize> {
         let current = self.current.as_ref()?;
         let (first, first_ns) = waiting.front()?;
-        if first.update_id != 0 {
-            let is_between = first.update_id > current.update_id;
-            return (!is_between).then(|| waiting.partition_point(|(quote, _)| quote.update_id <= current.update_id));
-        }
-        if *first_ns > self.proven_ns {
+        // One with an update id that goes on would count already.
+        if first.update_id != 0 || *first_ns > self.proven_ns {
             return None;
         }
         let before = waiting.partition_point(|(_, arrived_ns)| *arrived_ns <= self.proven_ns);

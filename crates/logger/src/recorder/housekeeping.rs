@@ -144,11 +144,11 @@ impl Housekeeping {
             if let Some(keep_days) = self.keep_days {
                 self.give(Job::Age(keep_days, now_ns));
             }
-        } else if let Some((id, day)) = self.removal.days.pop_front() {
-            if now_ns >= self.next_change_ns {
+        } else if !self.removal.days.is_empty() {
+            if now_ns >= self.next_change_ns
+                && let Some((id, day)) = self.removal.days.pop_front()
+            {
                 self.remove(&id, day, core, metrics, now_ns);
-            } else {
-                self.removal.days.push_front((id, day));
             }
         } else if now_ns >= self.next_use_ns {
             self.next_use_ns = now_ns.saturating_add(INTERVAL_NS);
